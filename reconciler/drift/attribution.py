@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from reconciler.drift import filters, schedules
@@ -21,9 +21,9 @@ from reconciler.model import (
     LogAction,
     Schedules,
     Spec,
+    format_time,
     join_sentences,
     parse_path,
-    parse_time,
 )
 
 _PLURAL: Final = {"ApprovalPolicy": "approval policies"}
@@ -185,10 +185,4 @@ def _describe_last_write(change: Change, evidence: Evidence) -> str:
     at = KINDS[change.address.kind].written_at(payload) if payload else None
     person = evidence.mask_person((payload.get("last_modified_by") or {}).get("email"))
     by = f" by {person}" if person else ""
-    return f"it was last written on {_format_time(at)}{by}" if at else ""
-
-
-def _format_time(at: str) -> str:
-    """Format a time as `2026-01-06 10:12 UTC`."""
-    moment = parse_time(at)
-    return at if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return f"it was last written on {format_time(at)}{by}" if at else ""

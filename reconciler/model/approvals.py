@@ -134,6 +134,18 @@ class Confidence(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class GateStep:
+    """Hold what happens to one of the several calls that a change is sent as."""
+
+    fields: tuple[str, ...]  # fields of the resource that the call writes
+    verdict: Verdict = Verdict.NONE  # none, approval or bypass
+    policy: str | None = None  # address, unless the verdict is none
+    quorum: int | None = None
+    approvers: Approvers = NOBODY
+    expires_after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Gate:
     """Hold the forecast for one write: whether it will wait, and for whom."""
 
@@ -151,6 +163,7 @@ class Gate:
     )  # of named approvers: email -> why
     request_plan: RequestPlan | None = None  # None: earlier requests make no difference
     bypassed_policies: tuple[str, ...] = ()  # addresses; they let this key's user pass
+    steps: tuple[GateStep, ...] = ()  # the calls, in their order; empty if there is only one
 
     @property
     def bypassed(self) -> bool:

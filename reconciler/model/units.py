@@ -94,3 +94,9 @@ def parse_time(text: Any) -> datetime | None:
     except ValueError:
         return None
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
+def format_time(text: str) -> str:
+    """Return a time for people: `2026-01-19 09:00 UTC`; a text that is not a time as it is."""
+    time = parse_time(text)
+    return text if time is None else f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -6,7 +6,6 @@ drifted, and the next apply reverts it.
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
-from datetime import UTC
 from functools import cached_property
 from typing import Any, Final
 
@@ -21,7 +20,7 @@ from reconciler.model import (
     ScheduledChange,
     Severity,
     Spec,
-    parse_time,
+    format_time,
 )
 from reconciler.plan.approvals import change_requests, request_matching
 from reconciler.plan.approvals.evaluation import GateEvaluator
@@ -129,8 +128,7 @@ def _carry_out(spec: Spec, scheduled: ScheduledChange) -> Spec:
 
 
 def _warn(change: Change, scheduled: ScheduledChange, paths: tuple[str, ...]) -> Finding:
-    moment = parse_time(scheduled.at)
-    at = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment is not None else scheduled.at
+    at = format_time(scheduled.at)
     more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
     fields = f"{', '.join(paths[:_NAMED])}{more}"
     return Finding(

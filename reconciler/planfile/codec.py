@@ -16,17 +16,13 @@ from reconciler.model import (
     ABSENT,
     Action,
     Address,
-    Approvers,
     Cause,
     Change,
     ChangeRequest,
-    Confidence,
     FieldChange,
     Finding,
-    Gate,
     Plan,
     Released,
-    RequestPlan,
     Requests,
     Severity,
     Source,
@@ -34,7 +30,7 @@ from reconciler.model import (
     Vote,
 )
 from reconciler.planfile import digest as planfile_digest
-from reconciler.planfile import drift, schedules
+from reconciler.planfile import drift, gates, schedules
 from reconciler.planfile.digest import format_document
 from reconciler.planfile.reader import Node, build_error, redact
 from reconciler.planfile.version_1 import upgrade_from_version_1
@@ -278,7 +274,7 @@ def _read_change(node: Node) -> Change:
         action=node["action"].word(Action),
         fields=tuple(_read_fields(node["fields"], node["nulls"])),
         lists=drift.read_lists(node),
-        gate=_read_gate(node["gate"]),
+        gate=gates.read_gate(node["gate"]),
         live_id=node["live_id"].maybe(Node.text),
         live_fingerprint=node["live_fingerprint"].maybe(Node.text),
         source=node["source"].maybe(_read_source),
@@ -306,27 +302,6 @@ def _read_fields(rows: Node, nulls: Node) -> Iterator[FieldChange]:
                 values[side] = ABSENT
         cause, attribution = row["cause"].word(Cause), drift.read_attribution(row)
         yield FieldChange(row["path"].text(), cause=cause, attribution=attribution, **values)
-
-
-def _read_gate(node: Node) -> Gate:
-    users, roles = node["approvers"]["users"], node["approvers"]["roles"]
-    return Gate(
-        verdict=node["verdict"].word(Verdict),
-        confidence=node["confidence"].word(Confidence),
-        policy=node["policy"].maybe(Node.text),
-        condition=node["condition"].maybe(Node.text),
-        quorum=node["quorum"].maybe(Node.count),
-        approvers=Approvers(
-            users.each(Node.text), roles.values(lambda members: members.each(Node.text))
-        ),
-        expires_after=node["expires_after"].maybe(Node.text),
-        change_request=node["change_request"].maybe(Node.text),
-        note=node["note"].maybe(Node.text) or "",
-        cannot_approve=node["cannot_approve"].maybe(lambda why: why.values(Node.text)) or {},
-        request_plan=node["request_plan"].maybe(lambda plan: plan.word(RequestPlan)),
-        bypassed_policies=node["bypassed_policies"].maybe(lambda names: names.each(Node.text))
-        or (),
-    )
 
 
 def _read_request(node: Node) -> ChangeRequest:

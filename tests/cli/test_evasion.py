@@ -355,8 +355,8 @@ def test_a_threshold_that_is_walked_under_in_steps_is_said(world):
 
     one = found(repo)["threshold-walked-under"]
 
-    assert "groups[0] 10 -> 25 -> 40" in one["message"]
-    assert "10 -> 40 at once would need approval" in one["why"]
+    assert "groups[0] 10 → 25 → 40" in one["message"]
+    assert "10 → 40 at once would need approval" in one["why"]
     assert "more than 20" in one["why"]
     assert "in steps" in repo.run("plan").out
     assert "in steps" in repo.run("plan", "--format", "markdown").out
@@ -369,7 +369,7 @@ def test_a_step_in_the_working_tree_counts(world):
     walked(repo, 10, 25)
     repo.write("flags.yaml", acme.flag("a", 40))
 
-    assert "10 -> 25 -> 40" in found(repo)["threshold-walked-under"]["message"]
+    assert "10 → 25 → 40" in found(repo)["threshold-walked-under"]["message"]
 
 
 def test_the_attacker_who_moves_the_document_with_each_step_is_found(world):
@@ -377,7 +377,7 @@ def test_the_attacker_who_moves_the_document_with_each_step_is_found(world):
     repo = start(world, live(group(40)), rules())
     walked(repo, 10, 25, 40, 55, file=["one.yaml", "two.yaml"])
 
-    assert "10 -> 25 -> 40 -> 55" in found(repo)["threshold-walked-under"]["message"]
+    assert "10 → 25 → 40 → 55" in found(repo)["threshold-walked-under"]["message"]
 
 
 def test_the_attacker_who_dates_commits_back_is_found(world):

@@ -280,7 +280,9 @@ def test_a_request_that_makes_way_blocks_nothing_and_the_plan_says_what_waits_th
     free = repo.run("plan")
     page = repo.run("plan", "--format", "markdown")
 
-    assert "a new one: feature_flag.update, 1 of carol@acme.test" in " ".join(other.out.split())
+    assert "a new one: feature_flag.update: 1 approval from carol@acme.test" in " ".join(
+        other.out.split()
+    )
     assert "1 will wait for approval." in other.out
     assert "cancels change request" in free.out
     assert not [said for said in ("a new one", "will wait", "blocked") if said in free.out]
@@ -305,7 +307,7 @@ def test_what_does_not_wait_beside_what_does_is_said(world, action, free):
     plan = repo.run("plan")
     done = repo.run("apply", "--yes")
 
-    assert f"written immediately, without approval: {free}\n" in plan.out
+    assert f"step 1 now: {free}; step 2 after approval: " in plan.out
     assert 3 == done.code
     (live,) = repo.sandbox.state()["organizations"][0]["projects"][0]["feature_flags"]
     moved = "filters" in free

@@ -112,4 +112,4 @@ def test_who_is_known_by_id_alone_is_not_taken_for_nobody(world):
     done = repo.run("apply", "--yes")
 
     assert 3 == done.code, done.err
-    assert "1 of id:11, id:12" in done.out
+    assert "1 approval from id:11 or id:12" in done.out

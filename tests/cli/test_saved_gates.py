@@ -73,7 +73,7 @@ def test_a_quorum_that_is_lower_stops_too(world):
     done = apply(repo)
 
     assert 4 == done.code
-    assert "quorum 2 -> 1" in done.err
+    assert "quorum 2 → 1" in done.err
 
 
 STRICTER = [

@@ -303,7 +303,7 @@ def test_the_same_change_waits_for_the_request_of_the_schedule(scheduled, approv
     done = repo.run("apply", "--yes", "--format", "json")
 
     assert (forecast["verdict"], forecast["change_request"]) == ("pending", id_)
-    assert LATER in forecast["note"]
+    assert "2026-01-10 09:00 UTC" in forecast["note"]
     assert done.code == 3
     (result,) = (row for row in done.json["results"] if row["address"] == SAME)
     assert (result["outcome"], result["change_request"]) == ("waiting", id_)

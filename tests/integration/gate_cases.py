@@ -377,7 +377,7 @@ class Server:
 def held(gate):
     """Whether the forecast says that some call of the change waits."""
     if gate["verdict"] == "split":
-        return "waits for approval" in gate["note"]
+        return any(step["verdict"] == "approval" for step in gate["steps"])
     return gate["verdict"] in ASKED
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain, takewhile
+from itertools import chain
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
@@ -31,6 +31,7 @@ class ActionMatch:
     only_if_selected: bool = False  # seen only by a policy that asks for the release conditions
     owner: Owner = Owner.NOBODY  # as far as it matters to this call
     may_be_free: bool = False  # the owner, as far as it is known, may make this no match
+    sends: tuple[str, ...] = ()  # fields of the resource that the call writes
 
     @property
     def changes_release(self) -> bool:
@@ -44,6 +45,7 @@ class _Call:
     """One request, and the state of the flag before it."""
 
     creates: bool
+    sends: tuple[str, ...]
     body: Spec
     active: bool
     filters: Mapping[str, Any]
@@ -66,7 +68,7 @@ def match_actions(
     organization has policies per owner of a flag (contract 5.8).
     """
     action_matches = (
-        action_match
+        replace(action_match, sends=call.sends)
         for call in _list_calls(change, live, generation, split=split)
         for action_match in _match_call(call, generation, release=release)
     )
@@ -89,18 +91,12 @@ def _resolve_owner(action_match: ActionMatch, *, scoped: bool) -> Iterator[Actio
         yield replace(action_match, action=action, owner=Owner.NOBODY)
 
 
-def list_fields_sent_before(change: Change, action: str) -> tuple[str, ...]:
-    """Return the fields of an update that are sent before the call that matches this action."""
-    if change.action is not Action.UPDATE:
+def list_calls(change: Change, *, split: bool) -> tuple[tuple[str, ...], ...]:
+    """Return the fields that each call of a create or an update writes."""
+    if change.desired is None or change.action not in {Action.CREATE, Action.UPDATE}:
         return ()
-    kind = KINDS[change.address.kind]
-    of_writes = (gate.fields for gate in kind.write_gates if gate.action == action)
-    gated_fields = kind.gates.get(action) or next(of_writes, ())
-    stages = takewhile(
-        lambda stage: not any(name in stage for name in gated_fields),
-        kind.stages(change.action, build_change_spec(change), split=False),
-    )
-    return tuple(chain.from_iterable(stages))
+    stages = KINDS[change.address.kind].stages
+    return tuple(map(tuple, stages(change.action, build_change_spec(change), split=split)))
 
 
 def _list_calls(
@@ -119,7 +115,7 @@ def _list_calls(
         body = dict(stage)
         if "filters" in body and not creates:  # kept by the server, or sent along (contract 9.2)
             body["filters"] = {**filters, **(body["filters"] or {})}
-        yield _Call(creates, body, active, filters, bucketing, owner)
+        yield _Call(creates, tuple(stage), body, active, filters, bucketing, owner)
         active = bool(body.get("active", True if creates else active))
         filters = body.get("filters") or filters
         bucketing = body.get("bucketing_identifier", bucketing)

@@ -119,8 +119,8 @@ def _find_shown_payloads(changes: tuple[Change, ...], live: Live) -> Iterator[Fi
             PAYLOAD_SHOWN,
             Severity.WARNING,
             f"{change.address}: the change request will show the encrypted payloads of this flag",
-            "PostHog stores the payloads of a gated write in the request as plain text: whoever "
-            "has `approvals:read` can read them, also after the request is decided",
+            "PostHog stores the payloads of a gated write in the request as plain text: anyone "
+            "with `approvals:read` can read them, also after the request is decided",
             "set the payloads in PostHog and remove `filters.payloads` from the file (PostHog then "
             "keeps the stored ones), or replace the secret after approval, or accept it",
             change.desired.locate(("filters", "payloads")) if change.desired is not None else None,

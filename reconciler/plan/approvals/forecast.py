@@ -21,6 +21,7 @@ from reconciler.model import (
     Confidence,
     Finding,
     Gate,
+    GateStep,
     Live,
     LiveResource,
     RequestPlan,
@@ -39,7 +40,6 @@ from reconciler.plan.approvals.server_generation import Generation
 from reconciler.plan.diff.references import NOUNS
 
 OFF: Final = "gate-off"
-_WAITS, _BYPASSED = "waits for approval", "bypassed"
 _DIFFERENCES: Final = {
     Generation.G1: "PostHog of early 2026 does not gate creates; no flag shows the version",
     Generation.G2: "PostHog before autumn 2026 does not gate targeting; nothing shows the version",
@@ -139,7 +139,6 @@ class _Forecaster:
         if gate is None:
             gate = self._build_new_gate(change, live_flag, evaluations, generation)
             gate = change_requests.apply_past_requests(self._rejected, change, live_flag, gate)
-            gate = _note_ungated_fields(change, gate, evaluations)
             if scope in self._closed and not off:
                 reason = f"open change requests cannot be read: {self._closed[scope]}"
                 gate = replace(
@@ -161,13 +160,41 @@ class _Forecaster:
                 evaluations = self._evaluator.evaluate_calls(
                     change, live_flag, generation, split=True
                 )
-            return self._build_split_gate(evaluations)
+            gate = self._build_split_gate(evaluations)
+            return replace(gate, steps=self._list_steps(change, evaluations, split=True))
         evaluation = _find_deciding(evaluations)
         if evaluation is None:
             return Gate()
         needs_approval = evaluation.verdict is Verdict.APPROVAL
-        return self._build_gate(
+        gate = self._build_gate(
             evaluation, evaluation.confidence if needs_approval else find_least_certain(evaluations)
+        )
+        return replace(gate, steps=self._list_steps(change, evaluations, split=False))
+
+    def _list_steps(
+        self, change: Change, evaluations: tuple[CallEvaluation, ...], *, split: bool
+    ) -> tuple[GateStep, ...]:
+        """Return what happens to each call; nothing if there is only one, or none is gated."""
+        calls = actions.list_calls(change, split=split)
+        steps = tuple(
+            self._build_step(fields, [each for each in evaluations if _is_of(each, fields)])
+            for fields in calls
+        )
+        is_gated = any(step.verdict is not Verdict.NONE for step in steps)
+        return steps if len(steps) > 1 and is_gated else ()
+
+    def _build_step(self, fields: tuple[str, ...], evaluations: list[CallEvaluation]) -> GateStep:
+        deciding = _find_deciding(tuple(evaluations))
+        if deciding is None or deciding.policy is None or deciding.verdict is Verdict.NONE:
+            return GateStep(fields)
+        policy = deciding.policy
+        return GateStep(
+            fields,
+            deciding.verdict,
+            str(policy.address),
+            policy.quorum,
+            self._evaluator.people.list_approvers(policy),
+            policy.spec.get("expires_after"),
         )
 
     def _build_split_gate(self, evaluations: tuple[CallEvaluation, ...]) -> Gate:
@@ -177,11 +204,6 @@ class _Forecaster:
         )
         if not any(evaluation.verdict is Verdict.APPROVAL for evaluation in evaluations):
             gate = replace(gate, quorum=None, expires_after=None)
-        calls = ", then ".join(
-            f"{step.action_match.call} ({_name_policy(step)}: {_describe_verdict(step)})"
-            for step in evaluations
-        )
-        note = f"PostHog would refuse a single call (policy_conflict); sent as {calls}"
         bypassed_policies = tuple(
             _name_policy(evaluation)
             for evaluation in evaluations
@@ -193,7 +215,6 @@ class _Forecaster:
         return replace(
             gate,
             verdict=Verdict.SPLIT,
-            note=join_sentences(note, gate.note),
             bypassed_policies=bypassed_policies,
         )
 
@@ -237,28 +258,6 @@ def _describe_difference(change: Change, generation: Generation) -> str:
     return _DIFFERENCES[generation]
 
 
-def _note_ungated_fields(
-    change: Change, gate: Gate, evaluations: tuple[CallEvaluation, ...]
-) -> Gate:
-    """Return the gate with a note on the fields that are sent before the call that waits."""
-    if gate.verdict not in {Verdict.APPROVAL, Verdict.SPLIT}:
-        return gate
-    gated = next(
-        (evaluation for evaluation in evaluations if evaluation.verdict is Verdict.APPROVAL), None
-    )
-    ungated_fields = (
-        actions.list_fields_sent_before(change, gated.action_match.action)
-        if gated is not None
-        else ()
-    )
-    note = (
-        f"written immediately, without approval: {', '.join(ungated_fields)}"
-        if ungated_fields
-        else ""
-    )
-    return replace(gate, note=join_sentences(gate.note, note))
-
-
 def _merge_replaced_gate(gate: Gate, next_gate: Gate) -> Gate:
     """Return the gate of a request that is replaced, with the approvers of the write after it."""
     if not next_gate.waits:
@@ -294,14 +293,9 @@ def _name_policy(evaluation: CallEvaluation) -> str:
     )
 
 
-def _describe_verdict(evaluation: CallEvaluation) -> str:
-    match evaluation.verdict:
-        case Verdict.APPROVAL:
-            return _WAITS
-        case Verdict.BYPASS:
-            return _BYPASSED
-        case _:
-            return "passes"
+def _is_of(evaluation: CallEvaluation, fields: tuple[str, ...]) -> bool:
+    """Return whether an evaluation is about the call that writes these fields."""
+    return evaluation.action_match.sends == fields
 
 
 def is_off(live: Live, organization: str) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from reconciler.model import ABSENT, ChangeRequest, Unappliable
+from reconciler.model import ABSENT, ChangeRequest, Unappliable, format_time
 from reconciler.plan.approvals.actions import ActionMatch
 from reconciler.plan.approvals.conditions import (
     RELEASE,
@@ -106,11 +106,12 @@ def describe_request(
     """
     text = f"change request {change_request.id} of {change_request.requester or 'an unknown user'}"
     text += f" ({change_request.action_key}, {change_request.state}"
-    if change_request.payload.get("expires_at"):
-        text += f", expires {change_request.payload['expires_at']}"
+    if expires_at := change_request.payload.get("expires_at"):
+        text += f", expires {format_time(expires_at)}"
     text += ")"
     if change_request.scheduled_at:
-        text += f" for a scheduled change: PostHog applies it on {change_request.scheduled_at}"
+        at = format_time(change_request.scheduled_at)
+        text += f" for a scheduled change: PostHog applies it on {at}"
     if change_request.state not in _STATES:
         text += f"; its state {change_request.state!r} is unknown, so it is treated as open"
     trouble = find_trouble(change_request, stale=stale, is_own=is_own)

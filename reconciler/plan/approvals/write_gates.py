@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Change, WriteGate, get_root
-from reconciler.plan.approvals.actions import ActionMatch
+from reconciler.plan.approvals.actions import ActionMatch, list_calls
 from reconciler.plan.approvals.conditions import are_about, find_fault
 from reconciler.plan.approvals.messages import format_value
 from reconciler.plan.approvals.policies import Policy
@@ -42,7 +42,9 @@ def match_write(change: Change) -> WriteMatch | None:
     name = next((name for name in gate.fields if name in values), "")
     before, after = map(format_value, values.get(name, (None, None)))
     transition = f"{name}: {before} -> {after}" if name else f"every {change.action}"
-    return WriteMatch(gate, ActionMatch(gate.action, name or str(change.action), transition, {}))
+    sends = next((call for call in list_calls(change, split=False) if name in call), ())
+    call = name or str(change.action)
+    return WriteMatch(gate, ActionMatch(gate.action, call, transition, {}, sends=sends))
 
 
 def may_be_gated(change: Change) -> bool:

@@ -221,8 +221,8 @@ def _warn_of_steps(
         code=WALKED,
         severity=Severity.WARNING,
         message=f"{change.address} stays below the limit of {policy.address} in steps: "
-        f"{path.removesuffix(f'.{ROLLOUT}')} {' -> '.join(steps)} within a few commits",
-        why=f"{steps[0]} -> {steps[-1]} at once would need approval: "
+        f"{path.removesuffix(f'.{ROLLOUT}')} {' → '.join(steps)} within a few commits",
+        why=f"{steps[0]} → {steps[-1]} at once would need approval: "
         f"{messages.describe_conditions(policy.conditions)}",
         fix="have an approver of the policy review all of these steps together",
         source=change.source,

@@ -174,8 +174,8 @@ def _find_weaker_aspects(
         yield (
             "approvers.quorum",
             "",
-            f"quorum {old_quorum} -> {new_quorum}",
-            f"quorum {new_quorum} -> {old_quorum}",
+            f"quorum {old_quorum} → {new_quorum}",
+            f"quorum {new_quorum} → {old_quorum}",
         )
     yield from _find_added_approvers(before, after, old_state.membership, new_state.membership)
     yield from _find_added_freedom(before, after)

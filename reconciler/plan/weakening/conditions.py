@@ -201,7 +201,7 @@ def _describe_example(pair: ValuePair, *, is_beside_release: bool) -> str:
     if before == after:
         change = "changes of the release conditions" if is_beside_release else "changes"
         return f"{change} beside a position that stays at {after}"
-    return f"changes such as {before} -> {after}"
+    return f"changes such as {before} → {after}"
 
 
 def _format_value(value: Any) -> str:

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from reconciler.model import ChangeRequest, Plan, Verdict
-from reconciler.render.shared import approvals, attribution, phrases
+from reconciler.model import ChangeRequest, Plan, Verdict, format_time
+from reconciler.render.shared import approvals, phrases
 from reconciler.render.shared.approvals import ApprovalGroup, NamedApprover
 from reconciler.render.shared.sanitize import clip, escape
 
@@ -148,7 +148,7 @@ def _describe_expiry(group: ApprovalGroup, request: ChangeRequest | None) -> str
     if group.verdict is Verdict.BYPASS:
         return "these people would be:"
     if request is not None and request.expires_at:
-        return f"expires {attribution.format_time(request.expires_at)}"
+        return f"expires {format_time(request.expires_at)}"
     after = group.gate.expires_after
     return f"expires {after} after it is filed" if after else "from among:"
 

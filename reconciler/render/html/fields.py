@@ -69,7 +69,7 @@ def _list_rows(change: Change, *, drift: bool) -> Iterator[FieldRow]:
             sides=sides,
             pieces=pieces,
             label=label,
-            cause="" if field.cause is Cause.UNKNOWN else field.cause.value,
+            cause="" if field.cause in {Cause.INTENT, Cause.UNKNOWN} else field.cause.value,
             base=_format_base(field),
             phrase=attribution.describe_after_field(fields, index) if drift else None,
             url=author.url if author is not None else None,

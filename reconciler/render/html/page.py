@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Final
 
 from reconciler import __version__
-from reconciler.model import Plan
+from reconciler.model import Plan, format_time
 from reconciler.planfile import codec, reader
 from reconciler.render.html import approvals, change, filters, timeline
 from reconciler.render.html.components import load_environment
@@ -90,7 +90,7 @@ def _hash(content: str) -> str:
 def _list_facts(plan: Plan, commit: str, *, drift: bool) -> Iterator[str]:
     yield plan.host
     yield summary.describe_base(plan, drift=drift)
-    yield f"made {attribution.format_time(plan.created_at)}" if plan.created_at else ""
+    yield f"made {format_time(plan.created_at)}" if plan.created_at else ""
     yield f"files of commit {commit}" if commit else ""
 
 

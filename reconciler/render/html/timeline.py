@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from reconciler.model import Address, ChangeRequest, Plan, Verdict, parse_time
-from reconciler.render.shared import attribution, phrases
+from reconciler.model import Address, ChangeRequest, Plan, Verdict, format_time, parse_time
+from reconciler.render.shared import phrases
 
 _MARGIN: Final = 0.03  # of the line, on both sides
 _STYLES: Final = {"pending": "wait", "approved": "wait", "rejected": "stop"}
@@ -115,4 +115,4 @@ def _list_events(request: ChangeRequest) -> Iterator[tuple[str, str]]:
 
 
 def _format_time(at: str) -> str:
-    return attribution.format_time(at) if at else "at an unknown time"
+    return format_time(at) if at else "at an unknown time"

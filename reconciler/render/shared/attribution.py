@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC
 from typing import Final
 
 from reconciler.model import (
@@ -16,8 +15,8 @@ from reconciler.model import (
     Severity,
     Source,
     Verdict,
+    format_time,
     parse_path,
-    parse_time,
 )
 from reconciler.render.shared import values
 from reconciler.render.shared.change_rows import list_rows
@@ -41,7 +40,7 @@ _COUNTED: Final = {
 
 
 def describe_attribution(attribution: Attribution, field: FieldChange | None = None) -> Phrase:
-    """Return `Changed by dana@acme.test in the web app on Tue 2026-01-06 10:12 UTC, …`."""
+    """Return `Changed by dana@acme.test in the web app on 2026-01-06 10:12 UTC, …`."""
     mark, tone = _MARKS[attribution.approval_class]
     if attribution.at is None:
         return Phrase(mark, f"Who did it is not known: {attribution.note}", tone)
@@ -85,12 +84,6 @@ def _describe_way(attribution: Attribution) -> str:
             return f", past the gate: {attribution.policy}{note}"
         case ApprovalClass.UNKNOWN:
             return f"; whether a gate was passed is not known: {attribution.note}"
-
-
-def format_time(at: str) -> str:
-    """Return `Tue 2026-01-06 10:12 UTC`."""
-    moment = parse_time(at)
-    return at if moment is None else f"{moment.astimezone(UTC):%a %Y-%m-%d %H:%M} UTC"
 
 
 def describe_after_field(fields: Sequence[FieldChange], index: int) -> Phrase | None:

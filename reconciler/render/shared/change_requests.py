@@ -3,7 +3,6 @@
 A response of the server may have any shape: what is missing or malformed is shown as unknown.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -15,7 +14,6 @@ from reconciler.render.shared import values
 People = Mapping[int, str]  # emails by user id
 Roles = Mapping[str, str | Mapping[str, Any]]  # by id: the name, or {"name": …, "members": […]}
 
-_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d(\.\d+)?)?(Z|\+00:00)")
 _PENDING: Final = "pending"
 _FLAG: Final = "feature_flag"
 _VALUE: Final = 60  # characters of one value in a sentence
@@ -236,11 +234,6 @@ def name_person(value: Any) -> str:
     """Return the email of a UserBasic; `unknown` if there is none."""
     person = as_mapping(value)
     return as_text(person.get("email")) or (f"user {person['id']}" if "id" in person else "unknown")
-
-
-def format_time(text: str) -> str:
-    """Return `2026-01-19T09:00:00Z` as `2026-01-19 09:00 UTC`; anything else as it is."""
-    return _TIME.sub(r"\1 \2 UTC", text)
 
 
 def as_mapping(value: Any) -> Mapping[str, Any]:

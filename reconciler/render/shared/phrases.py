@@ -1,6 +1,6 @@
 """The sentences of plan and apply that all formats share. Plain text: each format escapes it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, assert_never
@@ -20,6 +20,7 @@ from reconciler.model import (
     Result,
     Unappliable,
     Verdict,
+    format_time,
 )
 
 _SIGNS: Final = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.NONE: " "}
@@ -29,6 +30,12 @@ _HAPPENED: Final = {
     Action.DELETE: "declared absent, but live",
     Action.NONE: "as declared",
 }
+_NEEDS: Final = {
+    Confidence.CERTAIN: "needs",
+    Confidence.LIKELY: "probably needs",
+    Confidence.UNKNOWN: "may need",
+}
+_WHEN: Final = ("now", "after approval", "after the second approval")  # by approvals before it
 _NAMED: Final = 6  # people of a role that are named before "and n more"
 
 
@@ -63,12 +70,13 @@ def choose(number: int, singular: str, plural: str) -> str:
 
 
 def describe_approvers(approvers: Approvers, *, sure: bool = True) -> str:
-    """Return `alice@acme.test, Release managers (alice@acme.test, bob@acme.test)`."""
+    """Return `alice@acme.test or Release managers (alice@acme.test, bob@acme.test)`."""
     roles = (
         f"{name} ({_list_people(members)})" if members or sure else name
         for name, members in approvers.roles.items()
     )
-    return ", ".join((*approvers.users, *roles)) or "nobody"
+    *others, last = (*approvers.users, *roles, "")[:-1] or ("nobody",)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _list_people(members: Iterable[str]) -> str:
@@ -81,8 +89,9 @@ def _list_people(members: Iterable[str]) -> str:
 def describe_gate(change: Change) -> Phrase | None:
     """Return what the gate does to this change; None where nothing has to be said."""
     gate = change.gate
-    policy, whom = _name_policy(change), describe_quorum(gate)
-    notes = tuple(text for text in (_describe_condition(gate), gate.note) if text)
+    policy, whom = _name_policy(change, gate.policy), describe_quorum(gate)
+    steps = _describe_steps(change)
+    notes = tuple(text for text in (_describe_condition(gate), *steps, gate.note) if text)
     request = gate.change_request or "unknown"
     match gate.verdict:
         case Verdict.NONE:
@@ -92,19 +101,17 @@ def describe_gate(change: Change) -> Phrase | None:
             )
             phrase = None if sure else doubt
         case Verdict.APPROVAL:
-            phrase = _make_phrase(
-                "⏸", _describe_wait(gate.confidence), f"{policy}, {whom}", Tone.WAIT, notes
-            )
+            phrase = _describe_need(gate, policy, notes)
         case Verdict.BYPASS:
-            text = f"written at once, without the approval of {whom}"
+            text = f"written immediately, without {whom}"
             phrase = _make_phrase("‼", f"BYPASSES {policy}", text, Tone.LOUD, notes)
         case Verdict.PENDING:
             where = "" if gate.note else f" in change request {request}"  # the note names it
             phrase = _make_phrase(
-                "⏸", f"waits already{where}", f"{policy}, {whom}", Tone.WAIT, notes
+                "⏸", f"already waits{where}", f"{policy}: {whom}", Tone.WAIT, notes
             )
         case Verdict.BLOCKED:
-            phrase = _describe_blocked(gate, f"{policy}, {whom}", notes)
+            phrase = _describe_blocked(gate, f"{policy}: {whom}", notes)
         case Verdict.REJECTED:
             exhausted = gate.request_plan is RequestPlan.EXHAUSTED
             how = "REQUESTED TWICE before, last" if exhausted else "REJECTED before"
@@ -141,33 +148,63 @@ def _describe_blocked(gate: Gate, whose: str, notes: tuple[str, ...]) -> Phrase:
 def _describe_split(gate: Gate, policy: str, whom: str, notes: tuple[str, ...]) -> Phrase:
     """Return what becomes of several calls: some wait, or all pass, perhaps by bypass."""
     if gate.waits:
-        return _make_phrase("⏸", "sent in several calls", f"{policy}, {whom}", Tone.WAIT, notes)
+        return _describe_need(gate, policy, notes)
     if gate.bypassed:
-        text = f"sent in several calls that BYPASS {policy}"
-        return _make_phrase("‼", text, f"without the approval of {whom}", Tone.LOUD, notes)
-    return _make_phrase(
-        "⏸", "sent in several calls, of which none has to wait", "", Tone.WAIT, notes
+        text = f"BYPASSES {policy} in steps"
+        return _make_phrase("‼", text, f"written immediately, without {whom}", Tone.LOUD, notes)
+    return _make_phrase("⏸", "written in steps, without approval", "", Tone.WAIT, notes)
+
+
+def _describe_need(gate: Gate, policy: str, notes: tuple[str, ...]) -> Phrase:
+    """Return `feature_flag.update: needs 2 approvals from …; expires after 14d`."""
+    verb = _NEEDS[gate.confidence]
+    short = f"{verb} {_count_approvals(gate.quorum)}"
+    text = f"{policy}: {verb} {describe_quorum(gate)}"
+    return Phrase("⏸", text, Tone.WAIT, notes, short=short)
+
+
+def _count_approvals(quorum: int | None) -> str:
+    return "approval" if quorum is None else count(quorum, "approval")
+
+
+def _describe_steps(change: Change) -> Iterator[str]:
+    """Yield the further policies of a write that is sent in steps, and the steps."""
+    steps, waited = change.gate.steps, 0
+    for step in steps:
+        if step.verdict is Verdict.APPROVAL and step.policy != change.gate.policy:
+            gate = Gate(
+                quorum=step.quorum, approvers=step.approvers, expires_after=step.expires_after
+            )
+            yield f"then {_name_policy(change, step.policy)}: {describe_quorum(gate)}"
+    shown: list[tuple[str, str]] = []  # when, and what; calls that pass one after another are one
+    for step in steps:
+        waited += step.verdict is Verdict.APPROVAL
+        when, what = _WHEN[min(waited, len(_WHEN) - 1)], ", ".join(step.fields)
+        if change.action is Action.CREATE and not shown:
+            what = "create (inactive)"
+        if shown and step.verdict is not Verdict.APPROVAL:
+            when, what = shown[-1][0], f"{shown.pop()[1]}, {what}"
+        shown.append((when, what))
+    if len(shown) > 1:
+        yield "; ".join(f"step {n} {when}: {what}" for n, (when, what) in enumerate(shown, start=1))
+
+
+def find_gated_fields(change: Change) -> frozenset[str]:
+    """Return the fields whose write needs approval; none if the whole change needs it."""
+    return frozenset(
+        name
+        for step in change.gate.steps
+        if step.verdict is Verdict.APPROVAL
+        for name in step.fields
     )
 
 
 def _describe_condition(gate: Gate) -> str:
-    return f"because {gate.condition}" if gate.condition else ""
+    return f"because {gate.condition.replace(' -> ', ' → ')}" if gate.condition else ""
 
 
-def _describe_wait(confidence: Confidence) -> str:
-    match confidence:
-        case Confidence.CERTAIN:
-            return "waits for approval"
-        case Confidence.LIKELY:
-            return "probably waits for approval"
-        case Confidence.UNKNOWN:
-            return "may wait for approval"
-    assert_never(confidence)
-
-
-def _name_policy(change: Change) -> str:
+def _name_policy(change: Change, text: str | None) -> str:
     """Return the action of a policy of the same project, else its address."""
-    text = change.gate.policy
     if text is None:
         return "an approval policy"
     try:
@@ -178,15 +215,15 @@ def _name_policy(change: Change) -> str:
 
 
 def describe_quorum(gate: Gate) -> str:
-    """Return `2 of alice@acme.test, Release managers (…); expires after 14d`."""
-    of = describe_approvers(gate.approvers, sure=gate.confidence is Confidence.CERTAIN)
-    text = f"{gate.quorum} of {of}" if gate.quorum is not None else of
+    """Return `2 approvals from alice@acme.test or Release managers (…); expires after 14d`."""
+    people = describe_approvers(gate.approvers, sure=gate.confidence is Confidence.CERTAIN)
+    text = f"{_count_approvals(gate.quorum)} from {people}"
     return f"{text}; expires after {gate.expires_after}" if gate.expires_after else text
 
 
 def mark_cause(cause: Cause) -> str:
-    """Return the marker of a field in a line; nothing where the cause is unknown."""
-    return "" if cause is Cause.UNKNOWN else f"  [{cause}]"
+    """Return the marker of a field in a line; nothing for what the files changed, or unknown."""
+    return "" if cause in {Cause.INTENT, Cause.UNKNOWN} else f"  # {cause}"
 
 
 def choose_sign(action: Action, *, drift: bool = False) -> str:
@@ -234,7 +271,7 @@ def describe_approval(row: Outcome, change: Change | None) -> str:
     awaits = row.awaits
     if awaits is not None and (awaits.quorum is not None or awaits.approvers != Approvers()):
         text = describe_awaited(awaits)
-        return f"{_name_policy(change)}: {text}" if change is not None else text
+        return f"{_name_policy(change, change.gate.policy)}: {text}" if change is not None else text
     return describe_forecast(change) if change is not None else ""
 
 
@@ -244,7 +281,7 @@ def describe_awaited(awaits: Awaited) -> str:
     if awaits.approved_by:
         text += f"; approved so far by {', '.join(awaits.approved_by)}"
     if awaits.expires_at:
-        text += f"; expires {awaits.expires_at[:16].replace('T', ' ')}"
+        text += f"; expires {format_time(awaits.expires_at)}"
     if awaits.unappliable is not None:
         text += f"; {describe_unappliable(awaits.unappliable)}"
     return text
@@ -259,4 +296,4 @@ def describe_forecast(change: Change) -> str:
     """Return `feature_flag.update: 2 of alice@acme.test, …; expires after 14d`, as forecast."""
     if change.gate.quorum is None and change.gate.approvers == Approvers():
         return ""
-    return f"{_name_policy(change)}: {describe_quorum(change.gate)}"
+    return f"{_name_policy(change, change.gate.policy)}: {describe_quorum(change.gate)}"

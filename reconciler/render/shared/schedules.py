@@ -13,8 +13,9 @@ from reconciler.model import (
     Finding,
     Plan,
     ScheduledChange,
+    format_time,
 )
-from reconciler.render.shared import attribution, phrases, values
+from reconciler.render.shared import phrases, values
 from reconciler.render.shared.phrases import Phrase, Tone, count
 
 _MARK: Final = "◷"
@@ -50,7 +51,7 @@ def describe_schedules(change: Change) -> tuple[Phrase, ...]:
 
 
 def _describe(scheduled: ScheduledChange) -> Phrase:
-    at = attribution.format_time(scheduled.at)
+    at = format_time(scheduled.at)
     repeats = f", then {scheduled.repeats}" if scheduled.repeats else ""
     what = _describe_effect(scheduled.operation, scheduled.value)
     text = f"scheduled for {at}{repeats}: {what}"

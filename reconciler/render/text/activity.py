@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from reconciler.model import ABSENT, Payload
-from reconciler.render.shared.change_requests import format_time
+from reconciler.model import ABSENT, Payload, format_time
 from reconciler.render.shared.options import RenderOptions
 from reconciler.render.shared.sanitize import count_columns, escape
 from reconciler.render.text.style import TextStyle, format_difference

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from reconciler.model import ABSENT, Action, Cause, Change, FieldChange
+from reconciler.model import ABSENT, Action, Cause, Change, FieldChange, get_root
 from reconciler.render.shared import attribution, findings, phrases, schedules, values
 from reconciler.render.shared.change_rows import ChangeRow, list_rows
 from reconciler.render.shared.phrases import Phrase, Tone
@@ -71,10 +71,11 @@ def _format_created(change: Change, look: TextStyle) -> Iterator[str]:
 def _format_fields(change: Change, look: TextStyle) -> Iterator[str]:
     shown = list_rows(change, drift=look.drift)
     fields = [row.field for row in shown]
+    gated = frozenset() if look.drift else phrases.find_gated_fields(change)
     wide = [count_columns(escape(row.field.path)) for row in shown if not row.sign]
     column = max((width for width in wide if width <= look.paths), default=look.paths)
     for index, (row, field) in enumerate(zip(shown, fields, strict=True)):
-        marker = "" if look.drift else _format_marker(field)
+        marker = "" if look.drift else _format_marker(field, gated)
         style = _choose_style(field.cause)
         if row.sign:
             yield from _format_item(row, look, marker=marker, style=style)
@@ -119,11 +120,13 @@ def _format_attribution(phrase: Phrase | None, look: TextStyle) -> Iterator[str]
             yield f"{indent}  {look.paint(escape(phrase.page), 'dim')}"
 
 
-def _format_marker(field: FieldChange) -> str:
-    """Return why the field differs; with the base where neither side has it."""
+def _format_marker(field: FieldChange, gated: frozenset[str]) -> str:
+    """Return whether a field needs approval, and why it differs if the files did not change it."""
+    mark = "⏸" if get_root(field.path) in gated else ""
     base = f", base {values.format_flow(field.base)}" if field.cause is Cause.CONFLICT else ""
-    known = field.cause is not Cause.UNKNOWN
-    return f"[{clip(escape(f'{field.cause}{base}'), _BASE)}]" if known else ""
+    shown = field.cause not in {Cause.INTENT, Cause.UNKNOWN}
+    cause = f"[{clip(escape(f'{field.cause}{base}'), _BASE)}]" if shown else ""
+    return "  ".join(text for text in (mark, cause) if text)
 
 
 def _choose_style(cause: Cause) -> str:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from reconciler.model import Approvers, Payload, Unappliable
+from reconciler.model import Approvers, Payload, Unappliable, format_time
 from reconciler.render.shared import change_requests as shared_change_requests
 from reconciler.render.shared import phrases, values
-from reconciler.render.shared.change_requests import RequestView, format_time
+from reconciler.render.shared.change_requests import RequestView
 from reconciler.render.shared.options import RenderOptions
 from reconciler.render.shared.sanitize import count_columns, escape
 from reconciler.render.text.style import INDENT, TextStyle, format_difference

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from reconciler.render.shared.change_requests import format_time
+from reconciler.model import format_time
 from reconciler.render.shared.options import RenderOptions
 from reconciler.render.shared.phrases import count, describe_unappliable
 from reconciler.render.shared.sanitize import count_columns, escape

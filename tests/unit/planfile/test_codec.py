@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 
 from reconciler import render
 from reconciler.errors import ConfigError
-from reconciler.model import ABSENT, Action, Cause, Change, FieldChange, Outcome, Plan, Result
+from reconciler.model import (
+    ABSENT,
+    Action,
+    Cause,
+    Change,
+    FieldChange,
+    Outcome,
+    Plan,
+    Result,
+    Verdict,
+)
 from reconciler.planfile import codec
 from reconciler.planfile import results as planfile_results
 from tests.unit.render import samples
@@ -104,6 +114,7 @@ def test_the_document_of_the_interface():
         "cannot_approve": {},
         "request_plan": None,
         "bypassed_policies": [],
+        "steps": [],
     }
 
 
@@ -397,8 +408,12 @@ def test_a_document_of_version_1_is_read_as_if_it_were_made_today(name):
     new = Path(__file__).parents[1] / "render" / "golden" / golden
 
     found, expected = (codec.decode_plan(json.loads(path.read_text())) for path in (old, new))
+    split = next((each.gate for each in found.changes if each.gate.verdict is Verdict.SPLIT), None)
+    changes = [  # version 1 has the steps of a split write in its note
+        replace(each, gate=split) if each.gate.steps else each for each in expected.changes
+    ]
 
-    assert replace(expected, digest=found.digest) == found
+    assert replace(expected, digest=found.digest, changes=tuple(changes)) == found
 
 
 @pytest.mark.parametrize("version", [0, 3])

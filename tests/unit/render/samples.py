@@ -17,6 +17,7 @@ from reconciler.model import (
     FieldChange,
     Finding,
     Gate,
+    GateStep,
     Hold,
     Ignored,
     LogAction,
@@ -149,9 +150,18 @@ SPLIT = update(
     "two-gates",
     gate=gate(
         Verdict.SPLIT,
-        note="in one call PostHog would refuse it (policy_conflict); sent as rollout "
-        "(feature_flag.update: waits for approval), then active (feature_flag.enable: waits "
-        "for approval)",
+        steps=(
+            GateStep(("name", "tags")),
+            GateStep(("filters",), Verdict.APPROVAL, "ApprovalPolicy/acme/Web/feature_flag.update"),
+            GateStep(
+                ("active",),
+                Verdict.APPROVAL,
+                "ApprovalPolicy/acme/Web/feature_flag.enable",
+                1,
+                Approvers(("carol@acme.test",)),
+                "2d",
+            ),
+        ),
     ),
 )
 DOUBTED = update(

@@ -27,18 +27,18 @@ CHANGED = {"type": "any_change", "field": ROLLOUT}
 RELEASE = {"type": "any_change", "field": "release_conditions"}
 
 ROWS = [
-    ("a higher limit gates less", becomes(">", 50), becomes(">", 60), "0 -> 60", None),
-    ("over 50 and at least 50", becomes(">=", 50), becomes(">", 50), "-> 50", None),
+    ("a higher limit gates less", becomes(">", 50), becomes(">", 60), "0 → 60", None),
+    ("over 50 and at least 50", becomes(">=", 50), becomes(">", 50), "→ 50", None),
     ("a larger step gates less", moves(">", 20), moves(">", 30), "changes such as", None),
-    ("everything against a step", {}, moves(">", 20), "changes such as 100 -> 0", None),
+    ("everything against a step", {}, moves(">", 20), "changes such as 100 → 0", None),
     ("every change is everything", {}, CHANGED, None, None),
     ("an unknown type is everything", {"type": "odd"}, CHANGED, None, None),
     ("a missing value is everything", becomes(">", None), {}, None, None),
-    ("who rises by 20 ends over 20", moves(">", 20), becomes(">", 20), None, "such as 100 ->"),
-    ("a step against a target", moves(">", 20), becomes(">", 60), "0 -> 60", "such as 60 -> 80"),
+    ("who rises by 20 ends over 20", moves(">", 20), becomes(">", 20), None, "such as 100 →"),
+    ("a step against a target", moves(">", 20), becomes(">", 60), "0 → 60", "such as 60 → 80"),
     ("over 100 gates nothing", becomes(">", 100), moves(">", 100), None, None),
     ("over 100 and text gate nothing", becomes(">", 100), becomes(">", "1"), None, None),
-    ("at least 0 misses positions that vanish", CHANGED, becomes(">=", 0), "0 -> nothing", None),
+    ("at least 0 misses positions that vanish", CHANGED, becomes(">=", 0), "0 → nothing", None),
     ("unequal to 0 against over 0", becomes("!=", 0), becomes(">", 0), None, None),
     ("at most -1 against under 0, in fractions", moves("<=", -1), moves("<", 0), None, "0.5"),
     ("another field gates nothing", CHANGED, {**CHANGED, "field": "name"}, "changes", None),
@@ -85,7 +85,7 @@ def test_a_position_that_stays_can_make_the_difference():
         UPDATE, becomes("==", 5), {"type": "change_amount", **moves("!=", 0)}, (G2,)
     )
 
-    assert found == "changes such as nothing -> 5"
+    assert found == "changes such as nothing → 5"
     only = find_ungated_change(UPDATE, moves("==", 0), moves(">", 200), (G2,))
     assert only == "changes beside a position that stays at 0"
 
@@ -104,7 +104,7 @@ BETWEEN = [  # old, new: what generation 3 no longer gates, and what generation 
         f"{TARGETING} beside a position that stays at 75",
         None,
     ),
-    ("every change for a step", {}, moves(">", 20), "such as 100 -> 0", "such as 100 -> 0"),
+    ("every change for a step", {}, moves(">", 20), "such as 100 → 0", "such as 100 → 0"),
 ]
 
 
@@ -129,7 +129,7 @@ def test_an_action_of_experiments_is_compared_like_that_of_flags_without_targeti
     """Release conditions of a flag that an experiment owns are free."""
     assert find_ungated_change("experiment.update", {}, CHANGED, (G3,)) is None
     found = find_ungated_change("experiment.update", {}, moves(">", 20), (G3,))
-    assert found == "changes such as 100 -> 0"
+    assert found == "changes such as 100 → 0"
     assert find_ungated_change("experiment.launch", {}, CHANGED, (G3,)) == "every change"
 
 

@@ -156,12 +156,12 @@ def test_the_reasons_are_sentences_with_the_values():
     )
 
     assert [reason.text for reason in down.weaker] == [
-        "quorum 2 -> 1",
+        "quorum 2 → 1",
         "holders of the role Ops (bob@acme.test, carol@acme.test) may approve",
         "people may approve their own requests",
         "everybody of level owner bypasses it",
         "every holder of the role Ops bypasses it",
-        "no longer gated: changes such as 0 -> 30",
+        "no longer gated: changes such as 0 → 30",
     ]
     assert [reason.text for reason in down.stronger] == [
         "requests stay open for 36h instead of 14d"
@@ -274,7 +274,7 @@ def test_a_weaker_policy_is_an_error_with_its_reasons_and_its_way_out():
 
     assert (finding.code, finding.severity) == ("policy-weakened", Severity.ERROR)
     assert finding.address == Address("ApprovalPolicy", (*WEB, UPDATE))
-    assert "quorum 2 -> 1; people may approve their own requests" in finding.message
+    assert "quorum 2 → 1; people may approve their own requests" in finding.message
     assert "--allow-weakening" in finding.fix
     assert finding.source == Source("config/all.yaml", 7, 1)
 
@@ -297,7 +297,7 @@ def test_mixed_is_weaker_and_says_what_is_stronger():
 
     assert "bob@acme.test may approve" in finding.message
     assert finding.why == (
-        "but it is stronger in this: quorum 2 -> 3; alice@acme.test may no longer approve"
+        "but it is stronger in this: quorum 2 → 3; alice@acme.test may no longer approve"
     )
 
 

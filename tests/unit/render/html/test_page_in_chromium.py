@@ -170,10 +170,10 @@ def test_before_and_after_stand_side_by_side_with_place_and_cause(opened):
     page.until("document.querySelector('.c').innerText")  # drawn once it is seen to be in view
     row = page.run("document.querySelector('.c').innerText")
 
-    for said in ("filters.groups[0].rollout_percentage", "10", "50", "intent", "conflict", "[web]"):
+    for said in ("filters.groups[0].rollout_percentage", "10", "50", "conflict", "[web]"):
         assert said in row
     assert "config/flags.yaml:31" in row
-    assert "because rollout_percentage changes by more than 20 (10 -> 50)" in row
+    assert "because rollout_percentage changes by more than 20 (10 → 50)" in row
 
 
 def test_the_picture_names_the_policy_the_quorum_and_everybody(opened):
@@ -193,7 +193,10 @@ def test_the_picture_names_the_policy_the_quorum_and_everybody(opened):
     for said in ("feature_flag.update", "acme/Web", "2 approvals needed", "expires 14d after",
                  "alice@acme.test", "Release managers", "files the request"):  # fmt: skip
         assert said in words
-    assert "2 of alice@acme.test, Release managers (alice@acme.test, bob@acme.test)" in label
+    assert (
+        "2 approvals from alice@acme.test or Release managers (alice@acme.test, bob@acme.test)"
+        in label
+    )
     assert (ticked, given, none_given) == (1, 1, 0)
 
 
@@ -210,9 +213,9 @@ def test_the_requests_stand_on_one_line_of_time(opened):
     assert places
     for filed, voted, expires in places:
         assert filed < voted < expires
-    assert "Mon 2026-01-05 09:00 UTC filed by ci@acme.test" in told
+    assert "2026-01-05 09:00 UTC filed by ci@acme.test" in told
     assert "bob@acme.test approved: fine" in told
-    assert "Mon 2026-01-19 09:00 UTC expires" in told
+    assert "2026-01-19 09:00 UTC expires" in told
 
 
 def test_links_lead_to_posthog_and_to_the_changes_and_nowhere_else(opened):

@@ -180,7 +180,7 @@ def test_a_terminal_that_is_not_unicode_gets_signs_it_has(saved, encoding):
 
     assert done.returncode == 0, done.stderr
     assert "1 -> 2" in done.stdout
-    assert "(wait) waits for approval" in done.stdout
+    assert "(wait) feature_flag.update: needs" in done.stdout
     assert r"\u65e5\u672c" in done.stdout
 
 

@@ -154,9 +154,9 @@ def test_every_verdict_is_said(verdict):
 @pytest.mark.parametrize(
     ("confidence", "said"),
     [
-        (Confidence.CERTAIN, "⏸ waits for approval"),
-        (Confidence.LIKELY, "⏸ probably waits for approval"),
-        (Confidence.UNKNOWN, "⏸ may wait for approval"),
+        (Confidence.CERTAIN, "update: needs 2 approvals from"),
+        (Confidence.LIKELY, "update: probably needs 2 approvals from"),
+        (Confidence.UNKNOWN, "update: may need 2 approvals from"),
     ],
 )
 def test_how_sure_a_forecast_is(confidence, said):
@@ -236,7 +236,7 @@ def test_what_waits_is_told_with_its_page_and_its_people():
     shown = render.outcomes(samples.OUTCOMES, samples.EVERYTHING, format="text", color=False)
 
     assert f"http://127.0.0.1:8000/project/1/approvals/{samples.REQUEST}" in shown
-    assert "feature_flag.update: 2 of alice@acme.test, Release managers" in shown
+    assert "feature_flag.update: 2 approvals from alice@acme.test or Release managers" in shown
     assert "Next: have what waits approved (reconciler requests list), then apply again." in shown
 
 
