@@ -16,6 +16,11 @@ ROOT = Path(__file__).parent.parent
 STYLE = ROOT / "docs" / "style.md"
 SANDBOX = ROOT / "reconciler" / "sandbox"
 POSTHOG_TEXTS = {SANDBOX / "api", SANDBOX / "rules"}  # answers of the sandbox are PostHog's words
+PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")} - {STYLE})
+HISTORY = {"CHANGELOG.md", "ci.md", "init.md"}
+LONGEST_SENTENCE = 40  # words
+FENCED = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
+SENTENCE_END = re.compile(r"[.!?:;](?=\s|$)|\n\s*\n|\n\s*(?:[*#|]|\d+\.)|\|")
 CODE = re.compile(r"`[^`\n]*`")
 
 
@@ -64,6 +69,11 @@ def find_breaches(text: str) -> list[str]:
     ]
 
 
+def read_prose(page: Path) -> str:
+    """Return a page without its code."""
+    return CODE.sub("`code`", FENCED.sub("", page.read_text("utf-8")))
+
+
 def list_messages(module: Path) -> Iterator[tuple[int, str]]:
     """Yield the texts of several words in a module, with their line; no docstrings."""
     tree = ast.parse(module.read_text("utf-8"))
@@ -95,6 +105,25 @@ def list_descriptions(node: object) -> Iterator[str]:
         case list():
             for value in node:
                 yield from list_descriptions(value)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_uses_the_words_of_the_glossary(page):
+    """Code and console blocks are the program's own words, which the next tests check."""
+    if page.name not in HISTORY:
+        assert [] == find_breaches(read_prose(page))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_sentence_of_a_page_needs_a_second_reading(page):
+    """Sentences end at a full stop, a colon, a semicolon, a cell or an item of a list."""
+    sentences = SENTENCE_END.split(read_prose(page))
+    too_long = [
+        " ".join(each.split()) for each in sentences if len(each.split()) > LONGEST_SENTENCE
+    ]
+
+    if page.name not in HISTORY:
+        assert [] == too_long
 
 
 def test_messages_and_help_use_the_words_of_the_glossary():

@@ -108,8 +108,8 @@ def run(
 ) -> int:
     """Run plan, apply, drift or validate, and report the result to the code host.
 
-    Differences (2) and waiting (3) are results, not failures: the step succeeds and its outputs
-    tell, unless --fail-on says otherwise. What cannot be told is a warning.
+    Differences (2) and waiting (3) are results, not failures: the step succeeds, and its outputs
+    show them, unless --fail-on says otherwise. If a report cannot be sent, that is a warning.
     """
     if session.sandbox:
         raise UsageError("ci runs against the host of the environment", fix="set POSTHOG_HOST")

@@ -290,7 +290,7 @@ def cancel(
     organization: str | None,
     format_: str,
 ) -> int:
-    """Cancel a change request of one's own that nobody has approved yet."""
+    """Cancel your own change request, if nobody has approved it yet."""
     scope = (organization, project)
     asks = not yes and terminal.can_ask()  # a request of the key's own user needs no --yes in CI
     return _vote(session, "cancel", id_, reason, yes=not asks, scope=scope, format_=format_)
