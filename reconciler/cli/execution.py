@@ -14,8 +14,8 @@ from reconciler.cli import event_log, guardrails, terminal
 from reconciler.cli.progress import Lines, LiveArea
 from reconciler.cli.session import Session
 from reconciler.cli.signals import Interrupt, catch_interrupts
-from reconciler.files.working_tree import check_output
-from reconciler.model import Action, Address, Outcome, Plan
+from reconciler.files.working_tree import check_output, format_path
+from reconciler.model import Action, Address, Detail, Outcome, Plan
 from reconciler.operations import apply
 from reconciler.operations.plan import World
 from reconciler.plan.guardrails import checks
@@ -71,16 +71,25 @@ def run(
     if planned.writes and options.asks:
         question = escape(questions.describe_question(verb, planned))
         terminal.confirm(question, name=planned.target if options.asks_name else None)
-    outcomes, interrupted = _carry_out(session, writer, planned, world, options)
-    return _account(session, outcomes, planned, interrupted=interrupted, form=options.format)
+    ended = _carry_out(session, writer, planned, world, options)
+    return _account(session, ended, planned, options.format)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """What became of a run: its outcomes, the code of a signal, the name of its journal."""
+
+    outcomes: tuple[Outcome, ...]
+    interrupted: int | None = None
+    journal: str = ""
 
 
 def _carry_out(
     session: Session, writer: Writer, planned: Plan, world: World, options: ExecutionOptions
-) -> tuple[tuple[Outcome, ...], int | None]:
+) -> _Ended:
     """Return every outcome, each shown on stderr as it comes; journalled if anything is sent."""
     if not planned.writes:
-        return tuple(executor.report_unchanged(change) for change in planned.changes), None
+        return _Ended(tuple(map(executor.report_unchanged, planned.changes)))
     stamp = session.now().strftime("%Y%m%dT%H%M%S.%fZ")
     outcomes: dict[Address, Outcome] = {}
     path = apply.journal_path(options.folder, stamp)
@@ -113,37 +122,47 @@ def _carry_out(
                 "change_request": outcome.change_request,
                 **({"written": outcome.written} if outcome.written else {}),
             }
-            if not event_log.emit_event("change.ended", attempts=outcome.attempts, **facts):
-                board.ended(text.format_outcome_line(outcome, color=color))
+            is_logged = event_log.emit_event("change.ended", attempts=outcome.attempts, **facts)
+            if not is_logged and outcome.detail is not Detail.NOT_STARTED:
+                # Nobody reads the account before the end of a run that waits.
+                names_request = options.wait_s > 0
+                line = text.format_outcome_line(outcome, color=color, names_request=names_request)
+                board.ended(line)
             journal.record("outcome", **facts)
         journal.record("end", outcomes=len(outcomes))
-    return tuple(outcomes.values()), interrupt.code
+    name = format_path(Path.cwd(), journal.path)
+    return _Ended(tuple(outcomes.values()), interrupt.code, name)
 
 
-def _account(
-    session: Session,
-    outcomes: tuple[Outcome, ...],
-    planned: Plan,
-    *,
-    interrupted: int | None,
-    form: str,
-) -> int:
+def _account(session: Session, ended: _Ended, planned: Plan, form: str) -> int:
     """Print what became of the plan; return the exit code, which depends on the same rows."""
-    session.report.outcomes(outcomes, planned)
+    session.report.outcomes(ended.outcomes, planned)
     if form == "json":
-        session.say(results.dump_outcomes(outcomes, planned))
+        session.say(results.dump_outcomes(ended.outcomes, planned))
     elif session.quiet:
-        line, problems = text.format_brief(outcomes, planned, color=session.color)
+        line, problems = text.format_brief(
+            ended.outcomes, planned, color=session.color, journal=ended.journal
+        )
         session.say(line)
         if problems:
             click.echo(problems, err=True, color=session.color)
     else:
-        stopped = interrupted is not None
-        style = {"color": session.color, "width": session.width}
-        session.say(render.outcomes(outcomes, planned, format="text", stopped=stopped, **style))
+        if planned.writes and sys.stdout.isatty() and sys.stderr.isatty():
+            session.note("")  # between what was shown as it happened and the account
+        shown = render.outcomes(
+            ended.outcomes,
+            planned,
+            format="text",
+            stopped=ended.interrupted is not None,
+            color=session.color,
+            width=session.width,
+            verbose=session.verbose,
+            whole=ended.journal,
+        )
+        session.say(shown)
     session.fail(summary.describe_errors(planned, "applied", past=True), form)
-    rows = results.complete_outcomes(outcomes, planned)
-    return interrupted or results.choose_exit_code(rows, planned, guarded=checks.CODES)
+    rows = results.complete_outcomes(ended.outcomes, planned)
+    return ended.interrupted or results.choose_exit_code(rows, planned, guarded=checks.CODES)
 
 
 def _open_board(

@@ -15,6 +15,7 @@ import pytest
 
 from tests import acme, support
 from tests.factories import gated
+from tests.integration.running import spoil
 from tests.integration.test_past_requests import REQUESTS
 
 
@@ -196,6 +197,7 @@ def test_ctrl_c_on_the_board_says_that_it_is_stopping_and_leaves_a_clean_screen(
     """The terminal's own interrupt; 130, the account, and that apply goes on from here."""
     repo = slow(acme.seed())
     repo.write("flags.yaml", *flags(60))
+    spoil(repo, "POST:feature_flags.create:2-:before:hang(1)")  # there is time to see it
 
     shown = Screen(repo, "apply", "--yes", "--concurrency", "2", "flags.yaml")
     shown.until(has("✓ FeatureFlag"))
@@ -300,3 +302,32 @@ def test_a_pause_for_the_rate_limit_stands_in_place_of_what_is_in_flight(slow):
     assert has("about ")(board)
     assert 130 == code
     assert not has("waiting 60 s")(shown.everything()), "said on the board, not in the log as well"
+
+
+def test_what_an_interrupted_run_says_fits_on_one_screen(slow):
+    """A count, the first five, the journal with the others, and one next step."""
+    repo = slow(gated(*(acme.live_flag(f"gate-{n}") for n in range(20))))
+    on = [acme.flag(f"gate-{n}", active=True) for n in range(20)]
+    repo.write("flags.yaml", *on, *flags(180))
+
+    shown = Screen(repo, "apply", "--yes", "--concurrency", "3", "flags.yaml", columns=80)
+    shown.until(has("waits for approval"))
+    os.kill(shown.process.pid, signal.SIGINT)
+    code = shown.end()
+
+    text = shown.everything()
+    begin = next(n for n, line in enumerate(text) if line == "Waiting for approval:")
+    screen = [line for line in text[begin:] if line]
+    (journal,) = (repo.folder / ".reconciler" / "runs").glob("*.jsonl")
+    assert 130 == code
+    assert len(screen) < 24, screen
+    assert 5 == sum(
+        line.startswith("  FeatureFlag/") for line in screen[screen.index("Not started:") :]
+    )
+    assert any(f" more: .reconciler/runs/{journal.name}" in line for line in screen)
+    assert any(" not started (200 in all)." in line for line in screen)
+    assert ["Next: run apply again; it re-reads the live state and continues."] == [
+        line for line in text if line.startswith("Next:")
+    ]
+    assert not any("skipped: not started" in line for line in text)
+    assert 200 == journal.read_text().count('"event": "outcome"')
