@@ -188,7 +188,7 @@ def test_who_is_waited_for_stands_on_the_board_and_the_time_that_is_left(slow):
     assert 200 == repo.sandbox.call("POST", path, {}, token="phx_alice")[0]
     code = shown.end()
 
-    assert any("1 of alice@acme.test, bob@acme.test" in line for line in board)
+    assert any("1 approval from alice@acme.test or bob@acme.test" in line for line in board)
     assert 0 == code
     assert any("Apply: 1 done" in line for line in shown.everything())
 
