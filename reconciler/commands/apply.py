@@ -61,7 +61,7 @@ def command(
     concurrency: int,
     format_: str,
 ) -> int:
-    """Apply the plan. File change requests where approval is needed, and report who must approve."""
+    """Apply the plan. File change requests where needed, and report who must approve."""
     terminal.require_answer("apply", yes=yes)
     source = plan_source.read_source(session, paths, select, exclude, base, prune=prune)
     given = source.read_inputs(session)
