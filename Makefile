@@ -10,7 +10,7 @@ LOCK   := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-header --s
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help demo soak mutants clients test lint types unit format bench wheel sbom docs pins site man lock clients-lock clean chromium
+.PHONY: help demo soak mutants clients test lint types unit format bench wheel sbom docs pins site man recording lock clients-lock clean chromium
 
 help:
 	@echo "make demo    run the main job on examples/acme against the embedded sandbox"
@@ -137,6 +137,9 @@ site: $(READY)  # with a search; a link to a page or heading that does not exist
 man: $(READY)  # man/reconciler.1, from the help
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[site]'
 	$(BIN)/sphinx-build -q -n -W --keep-going -b man -d .sphinx docs man
+
+recording: $(READY)  # the README's terminal session, from the program
+	$(BIN)/python scripts/record_terminal.py
 
 lock: $(READY)  # what the action and the image install, what builds them and their SBOM, each with hashes
 	$(LOCK) --output-file requirements.lock pyproject.toml

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import click
 import pytest
@@ -17,6 +18,7 @@ from reconciler.plan.guardrails import checks
 from tests.support import CLEAN, SCRIPT, Repository, sandbox_process
 
 ROOT = Path(__file__).parent.parent
+IMAGE = ROOT / "docs" / "images" / "session.svg"
 ACME = ROOT / "examples" / "acme"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -238,3 +240,18 @@ def test_every_exit_code_that_an_error_has_is_in_the_docs():
 def test_every_command_is_in_the_docs(name):
     """A command that nobody reads about is not there."""
     assert any(words[:1] == [name] or f" {name} " in f" {' '.join(words)} " for _, words in typed())
+
+
+def test_the_recording_in_the_readme_is_of_the_program(tmp_path):
+    """The script runs the session again: same commands, and a last plan without changes."""
+    made = tmp_path / "session.svg"
+    script = ROOT / "scripts" / "record_terminal.py"
+    subprocess.run([sys.executable, script, made], check=True, timeout=120)
+    new, shown = (ElementTree.parse(each).getroot() for each in (made, IMAGE))  # noqa: S314  ours
+
+    frames = new.findall("{*}g")
+    texts = ["".join(frame.itertext()) for frame in frames]
+
+    assert len(frames) == len(shown.findall("{*}g"))
+    assert "needs 2 approvals" in texts[1]
+    assert "No changes." in texts[-1]
