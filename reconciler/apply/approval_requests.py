@@ -108,14 +108,18 @@ def _end_blocked(
 
 
 def end_waiting(
-    tools: WorkerContext, change: Change, request: Payload, *, note: str = ""
+    tools: WorkerContext, change: Change, request: Payload, *, note: str = "", filed: bool = False
 ) -> ChangeEnded:
-    """Return the end of a change that waits for a request with its own intent."""
+    """Return the end of a change that waits for a request with its own intent.
+
+    `filed`: this run has filed it, so nobody knows of it yet.
+    """
     return ChangeEnded(
         Result.WAITING,
         change_request=str(request.get("id") or change.gate.change_request),
         awaits=tools.replanner.describe_awaited(change, request) if request else None,
         note=note,
+        filed=request if filed else None,
     )
 
 
@@ -162,7 +166,8 @@ def _judge_request(
         same.sort(key=lambda duplicate: (str(duplicate.get("created_at")), str(duplicate["id"])))
         notes.append(_describe_duplicates(same))
         request = same[0]
-    stop = end_waiting(tools, change, request, note="; ".join(notes))
+    filed = not pending and str(request["id"]) == error.change_request_id
+    stop = end_waiting(tools, change, request, note="; ".join(notes), filed=filed)
     passes = change.gate.verdict in {Verdict.NONE, Verdict.BYPASS}
     if passes and change.gate.confidence is not Confidence.UNKNOWN:
         stop.detail = Detail.GATE_UNFORESEEN

@@ -108,6 +108,7 @@ class ChangeEnded(Exception):  # noqa: N818  no error: the change ends here
         awaits: Awaited | None = None,
         payload: Payload | None = None,
         note: str = "",
+        filed: Payload | None = None,
     ) -> None:
         super().__init__(result)
         self.result = result
@@ -117,6 +118,7 @@ class ChangeEnded(Exception):  # noqa: N818  no error: the change ends here
         self.awaits = awaits
         self.payload = payload  # the object as it was found, if it was
         self.note = note
+        self.filed = filed  # the change request, if this run has filed it
 
 
 def begin_change(change: Change) -> Progress:
@@ -190,5 +192,6 @@ def end_change(progress: Progress, tools: WorkerContext, stop: ChangeEnded) -> P
         note=join_sentences(progress.note, stop.note),
         awaits=stop.awaits,
         written=list_partly_written(progress, stop.result),
+        filed=stop.filed,
     )
     return replace(progress, id=id_, outcome=outcome)

@@ -60,7 +60,9 @@ def resolve_lost_write(
                 lambda: approval_requests.find_same_intent(tools, progress, write.ids["project"]),
             )
             if request_found is not None:
-                raise approval_requests.end_waiting(tools, progress.change, request_found)
+                raise approval_requests.end_waiting(
+                    tools, progress.change, request_found, filed=True
+                )
         stop = readback.check_contradiction(tools, kind, progress, write, error, payload=payload)
         if stop is not None:
             raise stop from error

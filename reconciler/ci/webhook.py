@@ -1,4 +1,4 @@
-"""Notify a chat or a program when the state has changed: names and counts, never a value.
+"""Notify a chat or a program: of a state that has changed, of a request that waits for people.
 
 Slack, and services compatible with it, get a text; any other receiver gets JSON, which is signed
 if there is a secret.
@@ -7,7 +7,7 @@ if there is a secret.
 import hashlib
 import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,23 +21,19 @@ _SLACK: Final = ("https://hooks.slack.com/", "https://hooks.slack-gov.com/")
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """A new state, and the names of the resources that it concerns."""
+    """What has happened, and the names of the resources that it concerns."""
 
-    event: str  # "drift" or "clean"
+    event: str  # "drift" or "clean"; "approval-requested" or "approval-expires"
     target: str
-    digest: str  # of the state: equal digests are one state
+    title: str  # the message in one line
+    digest: str = ""  # of the state: equal digests are one state
     addresses: Sequence[str] = ()
     more: int = 0  # addresses that are not listed
     url: str | None = None  # of the build
-
-    @property
-    def title(self) -> str:
-        """Return the message in one line."""
-        total = len(self.addresses) + self.more
-        if self.event == "clean":
-            return f"PostHog matches the files again: {self.target}"
-        noun = "resource" if total == 1 else "resources"
-        return f"PostHog has drifted: {total} {noun} of {self.target}"
+    request: Mapping[str, Any] | None = None  # facts about a change request, for programs
+    notes: Sequence[str] = ()  # the same as sentences, for people
+    page: str | None = None  # where people act
+    command: str = ""  # with which they act
 
 
 def is_slack(url: str) -> bool:
@@ -47,7 +43,7 @@ def is_slack(url: str) -> bool:
 
 def send(url: str, news: News, *, slack: bool, secret: str | None = None) -> None:
     """Post the news once; raise DeliveryError, without the path of the URL, which is a secret."""
-    origin, path = split_origin(url, what="--notify")
+    origin, path = split_origin(url, what="the webhook")
     message = _slack_message(news) if slack else _document(news)
     body = json.dumps(message, sort_keys=True).encode()
     headers = {"Content-Type": "application/json"}
@@ -68,6 +64,8 @@ def _document(news: News) -> dict[str, Any]:
         "addresses": list(news.addresses),
         "more": news.more,
         "url": news.url,
+        **({"request": dict(news.request)} if news.request is not None else {}),
+        **({"command": news.command} if news.command else {}),
     }
 
 
@@ -78,7 +76,10 @@ def _slack_message(news: News) -> dict[str, str]:
     lines += [f"• `{name}`" for name in names]
     not_listed = len(news.addresses[_LISTED:]) + news.more
     lines += [f"… and {not_listed} more"] if not_listed else []
-    lines += [f"<{_escape(news.url)}|the run>"] if news.url else []
+    lines += [_escape(note) for note in news.notes]
+    lines += [f"`{_escape(news.command)}`"] if news.command else []
+    links = [(news.page, "open it in PostHog"), (news.url, "the run")]
+    lines += [f"<{_escape(url)}|{label}>" for url, label in links if url]
     return {"text": "\n".join(lines)}
 
 

@@ -1,6 +1,7 @@
 """Carry a plan out at a terminal: confirmation, progress, journal, account, interrupts."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,6 +40,7 @@ class ExecutionOptions:
         format: text, or json for programs.
         asks: whether to ask on the terminal before anything is written.
         asks_name: whether the answer has to be the name of the target.
+        on_outcome: takes every outcome as it comes; must not take long.
 
     """
 
@@ -48,6 +50,7 @@ class ExecutionOptions:
     format: str = "text"
     asks: bool = False
     asks_name: bool = False
+    on_outcome: Callable[[Outcome], None] | None = None
 
 
 def run(
@@ -112,6 +115,8 @@ def _carry_out(
             earlier = outcomes.get(outcome.address)  # it waits as before, whoever has voted
             again = earlier is not None and replace(earlier, awaits=outcome.awaits) == outcome
             outcomes[outcome.address] = outcome
+            if options.on_outcome is not None:
+                options.on_outcome(outcome)
             if outcome.action is Action.NONE or again:
                 continue
             facts = {

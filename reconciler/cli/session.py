@@ -220,6 +220,11 @@ class Session:
             return ""
         return f" --target {shlex.quote(settings.select_target(self.target_name).name)}"
 
+    @property
+    def identities(self) -> str:
+        """Return how people are named: by initials where everybody can read what a build says."""
+        return "initials" if self.build is not None and self.build.is_public else "full"
+
     def folder(self) -> Path:
         """Return the folder below which runs are journalled."""
         return self.settings().folder or Path.cwd()

@@ -3,6 +3,8 @@
 import click
 
 from reconciler.cli import execution, guardrails, options, plan_source, terminal
+from reconciler.cli.notifications import delivery
+from reconciler.cli.notifications import requests as notify_requests
 from reconciler.cli.session import Session
 from reconciler.operations import plan as operations_plan
 from reconciler.operations import record_base as operations_record
@@ -40,6 +42,9 @@ from reconciler.plan.guardrails import apply_refusals
 @options.concurrency
 @options.formats("text", "json")
 @options.zoom
+@delivery.add_options(
+    "Ask for approval through a webhook when a request is filed.", has_marker=False
+)
 @options.report
 @click.pass_obj
 def command(
@@ -75,7 +80,10 @@ def command(
     part = guardrails.resolve_part(given, source.part(prune=prune))
     prefer = source.prefer(prefer)
     planning = guardrails.read_options(given, limits, part, prefer=prefer)
-    with session.writer(given.target) as writer:
+    with (
+        session.writer(given.target) as writer,
+        notify_requests.open_filed(session, given.target) as notify_filed,
+    ):
         planned, world = source.make_plan(session, writer, given, planning)
         planned = operations_plan.add_past_approvals(writer, planned, world)
         planned = apply_refusals.add_refusal(planned, go_on=go_on)
@@ -86,6 +94,7 @@ def command(
             format=format_,
             asks=not yes,
             asks_name=given.target.confirms_by_name,
+            on_outcome=notify_filed,
         )
         code = execution.run(session, writer, planned, world, running)
     if code == 0 and record_base != "no":

@@ -6,9 +6,13 @@ import click
 from click.core import ParameterSource
 
 from reconciler import render
-from reconciler.cli import adopt, execution, guardrails, notifications, options, terminal
+from reconciler.cli import adopt, execution, guardrails, options, terminal
 from reconciler.cli.execution import ExecutionOptions
+from reconciler.cli.notifications import delivery
+from reconciler.cli.notifications import drift as notify_drift
+from reconciler.cli.notifications import requests as notify_requests
 from reconciler.cli.session import Session
+from reconciler.config.settings import Target
 from reconciler.drift.filters import IDENTITIES
 from reconciler.errors import UsageError
 from reconciler.model import Plan, parse_duration
@@ -48,7 +52,7 @@ WRITING = frozenset(
 @options.yes
 @options.lifts
 @options.concurrency
-@notifications.add_notify_options
+@delivery.add_options("Notify a webhook when the state has changed.")
 @options.report
 @click.pass_obj
 def command(
@@ -74,8 +78,7 @@ def command(
     seconds = _parse_since(since)
     target, facts = session.target(paths), session.facts()
     given = drift.read(target, base, facts)
-    is_public = session.build is not None and session.build.is_public
-    query = drift.DriftQuery(seconds, identities or ("initials" if is_public else "full"), only)
+    query = drift.DriftQuery(seconds, identities or session.identities, only)
     limits = guardrails.read_limits(target, None, allow_destroy, weakening=allow_weakening)
     declared = list_declared(given.loaded)
     planning = PlanOptions(
@@ -98,17 +101,17 @@ def command(
         return adopt.print_patch(session, result, given)
     if action == "adopt":
         return adopt.adopt(session, result, given, format_)
-    return _print_report(session, result.report, format_)
+    return _print_report(session, target, result.report, format_)
 
 
-def _print_report(session: Session, report: Plan, format_: str) -> int:
+def _print_report(session: Session, target: Target, report: Plan, format_: str) -> int:
     """Print the report, notify of it, and return its exit code."""
     session.report.plan(report, drift=True)
     session.show_plan(render.drift, report, format_)
     if report.errors:
         session.fail(summary.describe_errors(report, "compared"), format_)
         return 1
-    notifications.notify_drift(session, report)
+    notify_drift.notify(session, target, report)
     return DRIFTED if any(change.hold is None for change in report.writes) else 0
 
 
@@ -127,7 +130,7 @@ def _refuse_misplaced(action: str | None, format_: str) -> None:
             why="without it nothing is written",
             fix="add --revert, or leave the option out",
         )
-    if action is not None and notifications.is_requested():
+    if action is not None and delivery.is_requested():
         raise UsageError(
             f"--notify reports drift, and drift --{action} ends it",
             why="there would be nothing to report",
@@ -167,7 +170,11 @@ def _revert(
 ) -> int:
     """Write the files' values back over what has drifted; what is held stays as it is."""
     terminal.require_answer("drift --revert", yes=not running.asks)
-    with session.writer(given.target) as writer:
+    with (
+        session.writer(given.target) as writer,
+        notify_requests.open_filed(session, given.target) as notify_filed,
+    ):
+        running = replace(running, on_outcome=notify_filed)
         result = drift.run(writer, given, planning, query, session.now())
         if waiting := result.report.not_applied:
             session.note(

@@ -1,14 +1,18 @@
 """`reconciler requests`: the change requests of the target."""
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import click
 
 from reconciler import render
 from reconciler.cli import options, terminal
+from reconciler.cli.notifications import delivery
+from reconciler.cli.notifications import requests as notify_requests
+from reconciler.cli.notifications.requests import AskedRequest
 from reconciler.cli.session import Session
-from reconciler.errors import AmbiguousError
+from reconciler.errors import AmbiguousError, UsageError
 from reconciler.operations import change_requests as requests
 from reconciler.operations.change_requests import FoundRequest, ProjectScope
 from reconciler.posthog import change_requests, voting
@@ -103,6 +107,58 @@ def _describe_waiting(session: Session, request: FoundRequest, host: str) -> dic
         "proposal": shared_change_requests.describe_proposal(request.payload),
         "command": f"reconciler requests {verb} {row['id']}{reason}{session.target_words}",
     }
+
+
+@command.command("remind", epilog="Example: reconciler requests remind --before 24h --notify URL")
+@click.option(
+    "--before",
+    "before_s",
+    type=options.DURATION,
+    default="24h",
+    show_default=True,
+    metavar="DURATION",
+    help="How long before it expires.",
+)
+@delivery.add_options("The webhook that is reminded.")
+@_scope
+@options.formats("text", "json")
+@click.pass_obj
+def remind(
+    session: Session,
+    before_s: float,
+    project: str | None,
+    organization: str | None,
+    format_: str,
+) -> int:
+    """Remind approvers of change requests that expire soon, once for each request.
+
+    Made for a job that runs every hour. If a webhook fails, that is a warning (exit code 0), and
+    the next run tries again.
+    """
+    target = session.target()
+    if not delivery.is_requested() and not target.notify:
+        raise UsageError(
+            "nobody to remind",
+            why=f"there is no --notify, and target {target.name} has no `notify`",
+            fix="add --notify URL, or `notify: [env:RECONCILER_NOTIFY_URL]` to the target",
+        )
+    with session.reader(target) as reader:
+        places = requests.find_projects(reader, organization or target.organization, project)
+        now = session.now() + timedelta(seconds=reader.clock_skew_s or 0.0)
+        until = now + timedelta(seconds=before_s)
+        listed = requests.list_expiring(reader, places, now, until)
+        rows = [_describe_waiting(session, each.request, reader.host) for each in listed]
+    expiring = {}
+    for row, each in zip(rows, listed, strict=True):
+        payload, names = each.request.payload, each.names
+        able = shared_change_requests.list_possible_approvers(
+            payload, people=names.people, roles=names.roles
+        )
+        expiring[row["id"]] = AskedRequest(row["address"], payload, able, row["url"])
+    results = notify_requests.remind(session, target, expiring, now)
+    rows = [{**row, "reminder": results[row["id"]]} for row in rows]
+    session.say(render.reminders(rows, format=format_, color=session.color))
+    return 0
 
 
 def _summarize(request: FoundRequest, host: str) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class Target:
     ignore: tuple[str, ...] = ()
     confirms_by_name: bool = False  # who applies on a terminal types the name of the target
     rate_limit: RequestLimits = RequestLimits()
+    notify: tuple[str, ...] = ()  # webhooks: a URL, or `env:` and the variable that holds it
     holds: tuple[Hold, ...] = ()  # drift that is shown but does not fail until a date
     written: MappingNode | None = field(default=None, compare=False)
 
@@ -299,6 +300,7 @@ def _build_settings(
             ignore=tuple(values.get("ignore", ())),
             confirms_by_name=values.get("confirm") == "name",
             rate_limit=RequestLimits(**values.get("rate_limit", {})),
+            notify=tuple(values.get("notify", ())),
             holds=read_holds(values, findings, lambda hold: _check_address_kind(hold, "address")),
             written=values,
         )

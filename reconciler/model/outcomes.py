@@ -1,11 +1,12 @@
 """Define outcomes: what happened to each change of a plan. Values only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from reconciler.model.address import Address
 from reconciler.model.approvals import Awaited
 from reconciler.model.plan import Action
+from reconciler.model.resources import Payload
 
 
 class Result(StrEnum):
@@ -56,6 +57,7 @@ class Outcome:
     note: str = ""  # worth knowing, but not a problem
     awaits: Awaited | None = None  # what it waits for, if it waits
     written: tuple[str, ...] = ()  # fields that are live although the change is not complete
+    filed: Payload | None = field(default=None, compare=False, repr=False)  # its request, if new
 
 
 def join_sentences(*sentences: str) -> str:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from reconciler import worker_pool
 from reconciler.errors import ApiError, NotFoundError, PermissionDeniedError, ReconcilerError
 from reconciler.live import key_access
 from reconciler.live.key_access import Directory
-from reconciler.model import Address, Payload
+from reconciler.model import Address, Payload, parse_time
 from reconciler.normal_form import encrypted_payloads
 from reconciler.normal_form.encrypted_payloads import MARK
 from reconciler.posthog import change_requests, response_shapes
@@ -127,6 +128,18 @@ def list_waiting(reader: Reader, places: Sequence[ProjectScope]) -> list[FoundRe
     listed = list_requests(reader, places, ("pending",))
     listed.sort(key=lambda request: str(request.payload.get("expires_at")))
     return listed
+
+
+def list_expiring(
+    reader: Reader, places: Sequence[ProjectScope], start: datetime, end: datetime
+) -> list[OpenRequest]:
+    """List the undecided change requests that expire between two times, the first at the top."""
+
+    def expires_then(request: FoundRequest) -> bool:
+        expires_at = parse_time(request.payload.get("expires_at"))
+        return expires_at is not None and start < expires_at <= end
+
+    return list(add_names(reader, list(filter(expires_then, list_waiting(reader, places)))))
 
 
 def add_names(reader: Reader, requests: Sequence[FoundRequest]) -> Iterator[OpenRequest]:

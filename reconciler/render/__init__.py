@@ -32,6 +32,8 @@ class _Format(Protocol):
 
     def inbox(self, rows: list[Mapping[str, Any]], options: RenderOptions) -> str: ...
 
+    def reminders(self, rows: list[Mapping[str, Any]], options: RenderOptions) -> str: ...
+
     def change_request(self, request: RequestView, options: RenderOptions) -> str: ...
 
     def activity(self, rows: list[Mapping[str, Any]], options: RenderOptions) -> str: ...
@@ -85,6 +87,11 @@ def change_requests(rows: Iterable[Mapping[str, Any]], *, format: str, **fields:
 def inbox(rows: Iterable[Mapping[str, Any]], *, format: str, **fields: Any) -> str:
     """Return the requests that wait for one person: such rows with what they propose."""
     return _load(format, _TABLES).inbox(list(rows), RenderOptions(**fields))
+
+
+def reminders(rows: Iterable[Mapping[str, Any]], *, format: str, **fields: Any) -> str:
+    """Return the requests that expire soon: such rows with what became of the reminder."""
+    return _load(format, _TABLES).reminders(list(rows), RenderOptions(**fields))
 
 
 def coverage(

@@ -47,7 +47,7 @@ def coverage(
     return format_rows(rows, options)
 
 
-change_requests = inbox = activity = activity_filters = listing = format_rows
+change_requests = inbox = reminders = activity = activity_filters = listing = format_rows
 
 
 def status(status: Mapping[str, Any], options: RenderOptions) -> str:

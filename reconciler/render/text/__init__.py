@@ -1,7 +1,7 @@
 """Values to the terminal. Every foreign string passes through `shared.sanitize.escape`."""
 
 from reconciler.render.text.activity import activity, activity_filters
-from reconciler.render.text.change_requests import change_request, change_requests, inbox
+from reconciler.render.text.change_requests import change_request, change_requests, inbox, reminders
 from reconciler.render.text.coverage import coverage
 from reconciler.render.text.findings import error, findings
 from reconciler.render.text.outcomes import format_brief, format_outcome_line, outcomes
@@ -23,5 +23,6 @@ __all__ = [
     "listing",
     "outcomes",
     "plan",
+    "reminders",
     "status",
 ]

@@ -93,6 +93,18 @@ def inbox(rows: Iterable[Mapping[str, Any]], options: RenderOptions) -> str:
     return "\n\n".join(parts)
 
 
+def reminders(rows: Iterable[Mapping[str, Any]], options: RenderOptions) -> str:
+    """Return the requests that expire soon, one per line, and what became of the reminder."""
+    every = list(rows)
+    if not every:
+        return "No change request expires soon."
+    return "\n".join(
+        f"{paint(escape(row['address']), 'bold', on=options.color)}"
+        + escape(f"  {row['id']}  expires {format_time(row['expires_at'])}: {row['reminder']}")
+        for row in every
+    )
+
+
 def _describe_waiting(row: Mapping[str, Any], options: RenderOptions) -> Iterator[str]:
     """Yield what is proposed by whom, until when, and the command that decides it."""
     quorum = row["quorum"] if row["quorum"] is not None else "?"

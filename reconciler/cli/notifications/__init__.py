@@ -1,0 +1,1 @@
+"""Notify webhooks: of drift, of change requests that were filed, and of those that expire soon."""

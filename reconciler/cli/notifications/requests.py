@@ -1,0 +1,271 @@
+"""Notify of change requests: who is asked to approve what, until when, with which command."""
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from reconciler import worker_pool
+from reconciler.ci.webhook import News
+from reconciler.cli.notifications import delivery
+from reconciler.cli.notifications.delivery import Receiver
+from reconciler.cli.session import Session
+from reconciler.config.settings import Target
+from reconciler.errors import DeliveryError
+from reconciler.model import Approvers, Outcome, Payload, format_time, parse_time
+from reconciler.planfile.reader import redact
+from reconciler.render.shared import change_requests, phrases
+from reconciler.render.shared.phrases import count
+
+REQUESTED: Final = "approval-requested"
+EXPIRES: Final = "approval-expires"
+INBOX: Final = "reconciler requests inbox"
+NOT_SENT, SENT_BEFORE, SENT, FAILED = "not sent", "sent before", "sent", "failed"
+_RESULTS: Final = (NOT_SENT, SENT_BEFORE, SENT, FAILED)  # what counts more is last
+MOST: Final = 20  # messages of a run about one request each; one more names the rest
+_LISTED: Final = 100  # addresses of the rest
+_ABOUT_S: Final = 30  # a clock in seconds does not make 23 hours of a day
+_UNITS: Final = ((172_800, 86_400, "day"), (7_200, 3_600, "hour"), (60, 60, "minute"))  # from, size
+
+
+@dataclass(frozen=True, slots=True)
+class AskedRequest:
+    """A change request, and the people who can still approve it."""
+
+    address: str
+    payload: Payload
+    able: Approvers
+    url: str | None
+
+
+def describe_request(session: Session, target: Target, request: AskedRequest) -> News:
+    """Return the message about a request that was just filed."""
+    action = change_requests.as_text(request.payload.get("action_key"))
+    title = f"You are asked to approve: {action} of {request.address}"
+    return _make_news(session, target, request, REQUESTED, title)
+
+
+def describe_reminder(
+    session: Session, target: Target, request: AskedRequest, now: datetime
+) -> News:
+    """Return the message about a request that expires soon."""
+    action = change_requests.as_text(request.payload.get("action_key"))
+    left = _describe_time_left(request.payload, now)
+    title = f"Expires {left}, and waits for approval: {action} of {request.address}"
+    return _make_news(session, target, request, EXPIRES, title)
+
+
+def describe_rest(session: Session, target: Target, event: str, addresses: list[str]) -> News:
+    """Return the message about the requests that have no message of their own."""
+    what = "were filed" if event == REQUESTED else "expire soon"
+    return News(
+        event=event,
+        target=target.name,
+        title=f"{count(len(addresses), 'more change request')} of {target.name} {what}",
+        addresses=[redact(address) for address in addresses[:_LISTED]],
+        more=max(0, len(addresses) - _LISTED),
+        url=delivery.get_run_url(session),
+        command=f"{INBOX}{session.target_words}",
+    )
+
+
+def _make_news(
+    session: Session, target: Target, request: AskedRequest, event: str, title: str
+) -> News:
+    row = change_requests.summarize_request(request.payload)
+    able = _name_people(session, request.able)
+    proposal = change_requests.describe_proposal(request.payload)
+    command = f"reconciler requests approve {row['id']}{session.target_words}"
+    facts = {
+        "id": row["id"],
+        "address": request.address,
+        "action_key": row["action_key"],
+        "proposal": proposal,
+        "requester": delivery.name_person(session, row["requester"]),
+        "waiting_for": list_people(able),
+        "approvals": row["approvals"],
+        "quorum": row["quorum"],
+        "expires_at": row["expires_at"],
+        "url": request.url,
+        "command": command,
+    }
+    is_known = able != Approvers()
+    asks = phrases.describe_approvers(able) if is_known else "people whom this key cannot see"
+    quorum = row["quorum"] if row["quorum"] is not None else "an unknown number"
+    notes = [
+        proposal,
+        f"{row['approvals']} of {quorum} approvals; asked: {asks}",
+        f"expires {format_time(row['expires_at'])}",
+    ]
+    if (trouble := change_requests.find_trouble(request.payload)) is not None:
+        notes.append(phrases.describe_unappliable(trouble))
+    return News(
+        event=event,
+        target=target.name,
+        title=redact(title),
+        digest=row["id"],
+        addresses=[redact(request.address)],
+        url=delivery.get_run_url(session),
+        request={name: _redact(value) for name, value in facts.items()},
+        notes=[redact(note) for note in notes],
+        page=request.url,
+        command=command,
+    )
+
+
+def _redact(value: Any) -> Any:
+    return redact(value) if isinstance(value, str) else value
+
+
+def list_people(able: Approvers) -> list[str]:
+    """Return everybody who can approve, by name or by role, once."""
+    members = (person for people in able.roles.values() for person in people)
+    return sorted({*able.users, *members})
+
+
+def _name_people(session: Session, able: Approvers) -> Approvers:
+    def name_each(people: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(delivery.name_person(session, person) for person in people)
+
+    roles = {role: name_each(members) for role, members in able.roles.items()}
+    return Approvers(name_each(able.users), roles)
+
+
+def _describe_time_left(payload: Payload, now: datetime) -> str:
+    """Return `in 23 hours`; the time itself where it cannot be read."""
+    until = parse_time(payload.get("expires_at"))
+    if until is None:
+        return format_time(change_requests.as_text(payload.get("expires_at")))
+    seconds = (until - now).total_seconds() + _ABOUT_S
+    for least, size, noun in _UNITS:
+        if seconds >= least:
+            return f"in {count(int(seconds // size), noun)}"
+    return "in less than a minute"
+
+
+@dataclass
+class FiledRequests:
+    """Sends one message for each request that a run files, while the run goes on."""
+
+    session: Session
+    target: Target
+    _receivers: tuple[Receiver, ...] | None = None  # looked up for the first request
+    _pool: ThreadPoolExecutor | None = None
+    _seen: set[str] = field(default_factory=set)
+    _rest: list[str] = field(default_factory=list)
+    _failed: dict[str, DeliveryError] = field(default_factory=dict)
+
+    def add(self, outcome: Outcome) -> None:
+        """Send the message about an outcome, if it is a new request, in the background."""
+        payload, id_ = outcome.filed, outcome.change_request
+        if payload is None or id_ is None or id_ in self._seen:
+            return
+        if self._receivers is None:
+            self._receivers = delivery.list_receivers(self.session, self.target)
+        if not self._receivers:
+            return
+        self._seen.add(id_)
+        if len(self._seen) > MOST:
+            self._rest.append(str(outcome.address))
+            return
+        able = outcome.awaits.approvers if outcome.awaits is not None else Approvers()
+        request = AskedRequest(str(outcome.address), payload, able, outcome.url)
+        self._submit(describe_request(self.session, self.target, request))
+
+    def finish(self) -> None:
+        """Send what is left, and warn once for each webhook that failed."""
+        if self._rest:
+            self._submit(describe_rest(self.session, self.target, REQUESTED, self._rest))
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
+        for error in self._failed.values():
+            self.session.warn(f"the webhook was not notified: {error.what}: {error.why}")
+
+    def _submit(self, news: News) -> None:
+        if self._pool is None:
+            self._pool = worker_pool.start_pool(1, "notify")
+        self._pool.submit(self._send, news)
+
+    def _send(self, news: News) -> None:
+        """Post a message to every webhook that has not failed yet in this run."""
+        for receiver in self._receivers or ():
+            if receiver.url in self._failed:
+                continue
+            try:
+                receiver.send(news)
+            except DeliveryError as error:
+                self._failed[receiver.url] = error
+
+
+@contextmanager
+def open_filed(session: Session, target: Target) -> Iterator[Callable[[Outcome], None]]:
+    """Yield a function that takes the outcomes of a run and notifies of new requests."""
+    filed = FiledRequests(session, target)
+    try:
+        yield filed.add
+    finally:
+        filed.finish()
+
+
+def remind(
+    session: Session, target: Target, requests: Mapping[str, AskedRequest], now: datetime
+) -> dict[str, str]:
+    """Send one message for each request to each webhook that has not had it yet.
+
+    Args:
+        session: the run.
+        target: whose webhooks are notified, unless --notify names others.
+        requests: those that expire soon, by ID, in the order of their expiry.
+        now: the time on the server.
+
+    Returns:
+        By ID, what became of the reminder: the worst that happened at any webhook.
+
+    """
+    results = dict.fromkeys(requests, NOT_SENT)
+    for receiver in delivery.list_receivers(session, target):
+        lines = receiver.marker.read_lines()
+        known = {line.partition(" ")[0] for line in lines}
+        fresh = [id_ for id_ in requests if id_ not in known]
+        sent = _send_reminders(
+            session, target, receiver, {id_: requests[id_] for id_ in fresh}, now
+        )
+        for id_ in requests:
+            result = SENT_BEFORE if id_ in known else SENT if id_ in sent else FAILED
+            results[id_] = max(result, results[id_], key=_RESULTS.index)
+        if sent:
+            new = [f"{id_} {requests[id_].payload.get('expires_at')}" for id_ in sent]
+            kept = [line for line in lines if not _has_ended(line, now)]
+            delivery.remember(session, receiver, [*kept, *new])
+    return results
+
+
+def _send_reminders(
+    session: Session,
+    target: Target,
+    receiver: Receiver,
+    requests: Mapping[str, AskedRequest],
+    now: datetime,
+) -> list[str]:
+    """Send reminders until one fails; return the IDs of the requests they were about."""
+    sent: list[str] = []
+    single, rest = list(requests)[:MOST], list(requests)[MOST:]
+    for id_ in single:
+        news = describe_reminder(session, target, requests[id_], now)
+        if not delivery.send(session, receiver, news):
+            return sent
+        sent.append(id_)
+    if rest:
+        addresses = [requests[id_].address for id_ in rest]
+        if delivery.send(session, receiver, describe_rest(session, target, EXPIRES, addresses)):
+            sent += rest
+    return sent
+
+
+def _has_ended(line: str, now: datetime) -> bool:
+    """Return whether a line of a marker is about a request that has expired."""
+    _, _, expires_at = line.partition(" ")
+    until = parse_time(expires_at) if expires_at else None
+    return until is not None and until < now
