@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import click
 import pytest
@@ -247,7 +247,7 @@ def test_the_recording_in_the_readme_is_of_the_program(tmp_path):
     made = tmp_path / "session.svg"
     script = ROOT / "scripts" / "record_terminal.py"
     subprocess.run([sys.executable, script, made], check=True, timeout=120)
-    new, shown = (ElementTree.parse(each).getroot() for each in (made, IMAGE))  # noqa: S314  ours
+    new, shown = (ET.parse(each).getroot() for each in (made, IMAGE))  # noqa: S314  ours
 
     frames = new.findall("{*}g")
     texts = ["".join(frame.itertext()) for frame in frames]
