@@ -338,10 +338,11 @@ def test_the_cache_of_the_action_depends_on_the_lock(tmp_path):
         ("init", "workflow_dispatch", ["production"], '["production"]'),
         ("init", "schedule", [], '["production"]'),
         ("init", "schedule", ["production"], "[]"),
-        ("init", "schedule", ["production-2"], '["production"]'),
+        ("init", "schedule", ["renamed"], "[]"),  # one target, whatever its name is by now
         ("init-matrix", "push", ["eu"], '["eu", "us"]'),
         ("init-matrix", "schedule", ["eu"], '["us"]'),
         ("init-matrix", "schedule", ["us", "eu"], "[]"),
+        ("init-matrix", "schedule", ["us", "eu-2"], '["eu"]'),
     ],
 )
 def test_the_hourly_run_applies_only_what_is_not_applied_yet(

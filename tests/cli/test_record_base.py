@@ -303,7 +303,7 @@ def test_the_jobs_of_gitlab_hand_the_base_on(shared):
     jobs = scripts(repo, "gitlab")
     repo.commit()
     repo.git("push", "-q")
-    project = {"CI_PROJECT_URL": str(bare).removesuffix(".git")}
+    project = {"CI_PROJECT_URL": str(bare).removesuffix(".git"), "CI_PIPELINE_SOURCE": "push"}
 
     applied = in_a_shell(repo, jobs["apply"], **project)
     fresh = clone("fresh")
