@@ -34,7 +34,7 @@ def _texts():
         for number, text in enumerate(FENCED.findall(page.read_text(encoding="utf-8")), 1):
             if "\njobs:" in text:
                 yield f"docs/{page.name}-{number}", text
-    for file in sorted((ROOT / "examples" / "ci").iterdir()):
+    for file in sorted((ROOT / "examples" / "ci").glob("*plan.yml")):
         yield file.name, file.read_text(encoding="utf-8")
     for name, pipeline in WRITTEN.items():
         yield name, pipelines.render(pipeline)
@@ -394,6 +394,16 @@ def test_the_hourly_run_applies_only_what_is_not_applied_yet(
     assert f"targets={expected}\n" == (tmp_path / "out").read_text(encoding="utf-8")
 
 
+def _gitlab(*targets):
+    return yaml.safe_load(pipelines.render(pipelines.Pipeline("gitlab", targets, KEYS[:1])))
+
+
+def _with_reviewed_plan():
+    """Return the pipeline of `init` with the job `apply` of the example."""
+    example = (ROOT / "examples/ci/reviewed-plan.gitlab-ci.yml").read_text(encoding="utf-8")
+    return yaml.safe_dump({**_gitlab("production"), **yaml.safe_load(example)})
+
+
 @pytest.mark.parametrize(
     "pipeline",
     [
@@ -417,11 +427,6 @@ def test_the_pipeline_of_gitlab_keeps_its_schema(pipeline, tmp_path):
     )
 
     assert 0 == done.returncode, done.stdout + done.stderr
-
-
-def _gitlab(*targets):
-    text = pipelines.render(pipelines.Pipeline("gitlab", targets, KEYS[:1]))
-    return yaml.safe_load(text)
 
 
 def test_only_plans_of_gitlab_may_be_interrupted():

@@ -1,6 +1,7 @@
 """`--record-base push`: the remote is told what was applied, and an apply never fails for it."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.cli.test_guardrails import committed, flags
 from tests.support import CLEAN, SCRIPT, Repository
 
 PRODUCTION = "refs/reconciler/applied/production"  # the target that `init` writes
+EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "ci"
 PUSH = ("apply", "--yes", "--record-base", "push")
 
 
@@ -313,6 +315,30 @@ def test_the_jobs_of_gitlab_hand_the_base_on(shared):
     assert head(repo) == told(bare, PRODUCTION), applied.stderr
     assert 0 == looked.returncode, looked.stderr
     assert head(repo) == head(fresh, PRODUCTION)
+
+
+def test_the_job_of_gitlab_applies_the_plan_that_was_reviewed(shared):
+    """The second job of a pipeline gets the plan of the first as an artifact."""
+    repo, bare, clone = shared
+    assert 0 == repo.run("init", "--ci", "gitlab").code
+    text = (EXAMPLES / "reviewed-plan.gitlab-ci.yml").read_text(encoding="utf-8")
+    jobs = {name: job["script"] for name, job in yaml.safe_load(text).items()}
+    repo.write("config/flags.yaml", *flags("a"))
+    repo.commit()
+    repo.git("push", "-q")
+    project = {"CI_PROJECT_URL": str(bare).removesuffix(".git"), "CI_PIPELINE_SOURCE": "push"}
+
+    first, second = clone("first"), clone("second")
+    planned = in_a_shell(first, jobs["plan-to-review"], CI_PROJECT_DIR=str(first.folder), **project)
+    assert 0 == planned.returncode, planned.stderr
+    assert repo.sandbox.writes() == []
+    plan = ".reconciler/report/plan"
+    shutil.copytree(first.folder / plan, second.folder / plan)
+    applied = in_a_shell(second, jobs["apply"], CI_PROJECT_DIR=str(second.folder), **project)
+
+    assert 0 == applied.returncode, applied.stderr
+    assert len(repo.sandbox.writes()) > 0
+    assert head(repo) == told(bare, PRODUCTION)
 
 
 def test_the_jobs_of_github_fetch_what_was_applied(shared):
