@@ -17,7 +17,7 @@ STYLE = ROOT / "docs" / "style.md"
 SANDBOX = ROOT / "reconciler" / "sandbox"
 POSTHOG_TEXTS = {SANDBOX / "api", SANDBOX / "rules"}  # answers of the sandbox are PostHog's words
 PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")} - {STYLE})
-HISTORY = {"CHANGELOG.md", "ci.md", "init.md"}
+HISTORY = {"ci.md", "init.md"}
 LONGEST_SENTENCE = 40  # words
 FENCED = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
 SENTENCE_END = re.compile(r"[.!?:;](?=\s|$)|\n\s*\n|\n\s*(?:[*#|]|\d+\.)|\|")
