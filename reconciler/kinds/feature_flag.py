@@ -51,9 +51,11 @@ COMPARED = (*FIELDS, "key", "deleted")  # what the server compares before a writ
 TARGETING = ("filters", "bucketing_identifier")  # G3 gates them together (contract 5.7)
 LABELS = ("tags", "evaluation_contexts")
 SETS = (*LABELS, "analytics_dashboards")
-# Contract 9.7: a condition names a flag by its id as text, and a cohort by its id as a number.
+# Contract 9.7: a condition names a flag by its id as text, and a cohort by its id as a number, as
+# the filters name the holdout.
 ON_FLAG = "filters.groups[].properties[type=flag].key"
 ON_COHORT = "filters.groups[].properties[type=cohort].value"
+IN_HOLDOUT = "filters.holdout.id"
 
 
 def to_spec(payload: Payload) -> Spec:
@@ -63,16 +65,16 @@ def to_spec(payload: Payload) -> Spec:
         spec["evaluation_contexts"] = payload["evaluation_tags"]
     if "filters" in spec:
         spec["filters"] = filters.drop_nulls(spec["filters"])
-    return map_values(spec, ON_COHORT, _spell_id)
+    return map_values(map_values(spec, ON_COHORT, _spell_id), IN_HOLDOUT, _spell_id)
 
 
 def to_payload(spec: Spec) -> Payload:
     """Return the payload of a spec."""
-    return dict(map_values(spec, ON_COHORT, _parse_id))
+    return dict(map_values(map_values(spec, ON_COHORT, _parse_id), IN_HOLDOUT, _parse_id))
 
 
 def _spell_id(id_: Any) -> Any:
-    """Return the id of a cohort as text, like every other id."""
+    """Return the id of a cohort or holdout as text, like every other id."""
     id_ = values.normalize_number(id_)
     return str(id_) if isinstance(id_, int) and not isinstance(id_, bool) else id_
 
@@ -261,6 +263,13 @@ KIND = Kind(
     references=(
         Reference(ON_FLAG, kind="FeatureFlag", scope=Scope.PROJECT, takes_ids=True),
         Reference(ON_COHORT, kind="Cohort", scope=Scope.PROJECT, takes_ids=True),
+        Reference(
+            IN_HOLDOUT,
+            kind="ExperimentHoldout",
+            scope=Scope.PROJECT,
+            takes_ids=True,
+            orders=False,  # a new share may wait for approval, and the flag need not
+        ),
     ),
     after=("ApprovalPolicy",),
     sets=SETS,

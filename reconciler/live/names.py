@@ -111,8 +111,8 @@ class Names:
 
 
 def _is_shared(kind: str) -> bool:
-    """Return whether several objects of an undeclared kind may have one name."""
-    return not READ[kind].declared
+    """Return whether several objects of a kind may have one name."""
+    return not READ[kind].unique
 
 
 class ListedPayload(dict[str, Any]):

@@ -146,18 +146,16 @@ class Reading:
         )
 
     def list_named(self, addresses: Collection[Address], named: Collection[Address]) -> None:
-        """List what conditions refer to and no listing has yet: archived flags, and cohorts.
+        """List what flags refer to and no listing has yet: archived flags, cohorts, holdouts.
 
-        This covers conditions in the files, and in the live flags at `addresses`.
+        This covers the flags in the files, and the live flags at `addresses`.
         """
         wanted = {*named, *references.find_referred(self.payloads, addresses)}
         self._list_again(references.find_lacking(self.payloads, wanted) - self._again)
         self.list_all(
-            {
-                (address.kind, references.get_scope(address))
-                for address in wanted
-                if not READ[address.kind].declared
-            }
+            {(address.kind, references.get_scope(address)) for address in wanted}
+            - self.payloads.keys()
+            - {(gap.kind, gap.scope) for gap in self.unreadable}
         )
 
     def list_missing(self, addresses: Collection[Address]) -> None:

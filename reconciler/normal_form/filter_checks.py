@@ -116,11 +116,9 @@ def _check_switches(filters: Mapping[str, Any]) -> Iterator[RejectedValue]:
     if not isinstance(holdout, Mapping):
         return
     number, share = holdout.get("id"), holdout.get("exclusion_percentage")
-    if "id" in holdout and (isinstance(number, bool) or not isinstance(number, int)):
-        fix = "write the ID of the holdout"
-        yield RejectedValue(
-            ("holdout", "id"), "the ID of the holdout is not a whole number", "", fix
-        )
+    if "id" in holdout and not (_is_id_or_name(number) and number):
+        message = "this is neither the name nor the ID of a holdout"
+        yield RejectedValue(("holdout", "id"), message, "", "write its name or ID")
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= _FULL:
         fix = "write a number from 0 to 100"
         at = ("holdout", "exclusion_percentage")

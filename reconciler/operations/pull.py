@@ -21,6 +21,7 @@ from reconciler.model import (
     Declared,
     Live,
     Resource,
+    Spec,
     get_root,
     map_values,
     parse_id,
@@ -146,7 +147,7 @@ def _changes(
 def _written(item: Item, live: Live, pulled: PullSelection) -> Item:
     """Return the item with ids as PostHog has them where no name is, without what it refuses.
 
-    A condition on a flag or a cohort that has gone since stays stored until the next save.
+    A flag, cohort or holdout that has gone since stays named in a flag until its next save.
     """
     spec = item.spec
     for reference in KINDS[item.address.kind].references:
@@ -156,11 +157,21 @@ def _written(item: Item, live: Live, pulled: PullSelection) -> Item:
         return item  # everything that it refers to has a name
     dangling = references.describe_dangling(item.address, item.spec, live)
     if dangling and "filters" in spec:
-        reason = f"`filters` is left out: PostHog would refuse it today: {dangling}"
-        fix = "remove the condition in PostHog, and pull again"
+        without = _drop_holdout(item.spec)
+        if not references.describe_dangling(item.address, without, live):  # conditions are sound
+            reason, fix = f"`filters.holdout` is left out: {dangling}", ""
+            spec = _drop_holdout(spec)
+        else:
+            reason = f"`filters` is left out: PostHog would refuse it today: {dangling}"
+            fix = "remove the condition in PostHog, and pull again"
+            spec = {name: value for name, value in spec.items() if name != "filters"}
         pulled.skipped.append(SkippedEdit(item.address, reason, fix))
-        spec = {name: value for name, value in spec.items() if name != "filters"}
     return replace(item, spec=spec, fields=item.fields & spec.keys())
+
+
+def _drop_holdout(spec: Spec) -> Spec:
+    filters = {name: value for name, value in spec["filters"].items() if name != "holdout"}
+    return {**spec, "filters": filters}
 
 
 def _plain(kind: str) -> Callable[[Any], Any]:
@@ -168,7 +179,7 @@ def _plain(kind: str) -> Callable[[Any], Any]:
         id_ = parse_id(name) if isinstance(name, str) else None
         if id_ is None:
             return name
-        return int(id_) if kind == "Cohort" and id_.isdecimal() else id_
+        return int(id_) if kind != "FeatureFlag" and id_.isdecimal() else id_
 
     return plain
 

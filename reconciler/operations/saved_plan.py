@@ -259,20 +259,20 @@ class _References:
         self._sides = [side.resources for side in (files.desired, files.base) if side is not None]
 
     def places(self) -> set[Place]:
-        """Return the collections to list: people, roles and cohorts, where they are named."""
+        """Return the collections to list where they are named: people, roles, cohorts, holdouts."""
         return {
             reference.place(address.address)
             for address in self._writes
             for reference in KINDS[address.address.kind].references
             if not reference.takes_ids
-            or (not READ[reference.kind].declared and any(self._named(address.address, reference)))
+            or (not _is_searched(reference) and any(self._named(address.address, reference)))
         }
 
     def objects(self) -> Iterator[WantedObject]:
         """Return the flags that conditions refer to, by key, by id, or by what may be either."""
         for address in self._writes:
             for reference in KINDS[address.address.kind].references:
-                if not reference.takes_ids or not READ[reference.kind].declared:
+                if not reference.takes_ids or not _is_searched(reference):
                     continue
                 for name in self._named(address.address, reference):
                     target, id_ = (
@@ -288,6 +288,11 @@ class _References:
         specs = [side[address].spec for side in self._sides if address in side]
         specs.append(self._before.get(address, {}))
         return {str(name) for spec in specs for _, name in iterate_values(spec, reference.path)}
+
+
+def _is_searched(reference: Reference) -> bool:
+    """Return whether the named object can be read without a listing of its collection."""
+    return READ[reference.kind].search is not None
 
 
 def _read_counts(saved: Saved) -> Iterator[tuple[Place, int]]:

@@ -401,3 +401,122 @@ def test_a_plan_without_holdouts_does_not_read_them(make):
     assert not [path for path in paths if "experiment" in path]
     assert with_holdouts.count(HOLDOUTS) == 1
     assert not [path for path in with_holdouts if path.endswith("/experiments/")]
+
+
+def in_holdout(key, holdout_id, share=10):
+    """Return a document of a flag in a holdout, by its name or id."""
+    groups = [{"properties": [], "rollout_percentage": 10}]
+    block = {"id": holdout_id, "exclusion_percentage": share}
+    return acme.flag(key, filters={"groups": groups, "holdout": block})
+
+
+def find_flag(repo, key):
+    """Return a live flag by its key."""
+    flags = repo.sandbox.state()["organizations"][0]["projects"][0]["feature_flags"]
+    return next(flag for flag in flags if flag["key"] == key)
+
+
+def test_a_flag_names_its_holdout(make):
+    """A name is sent as the id, also of a holdout that the same run creates; ids are accepted."""
+    repo = make(
+        seed(),
+        in_holdout("a", NAME),
+        in_holdout("other", "New", 5),
+        in_holdout("fresh", 3),
+        in_holdout("text", "3"),
+        holdout(5, name="New"),
+        holdout(10),
+    )
+
+    converge(repo)
+    rows = repo.sandbox.call("GET", HOLDOUTS, token="phx_ci")[1]["results"]
+    (new,) = (row["id"] for row in rows if row["name"] == "New")
+
+    blocks = {key: find_flag(repo, key)["filters"]["holdout"] for key in ("a", "fresh", "text")}
+    assert {block["id"] for block in blocks.values()} == {3}
+    assert find_flag(repo, "other")["filters"]["holdout"] == {"id": new, "exclusion_percentage": 5}
+
+
+def test_pull_writes_the_name_of_a_holdout(make):
+    """An id stays where two holdouts share the name, and a holdout that has gone is left out."""
+    world = seed()
+    web = world["organizations"][0]["projects"][0]
+    twin = {"id": 4, "name": "Twin", "filters": [{"rollout_percentage": 12}]}
+    web["experiment_holdouts"] += [twin, {**twin, "id": 5}]
+    web["experiments"].append({"id": 8, "name": "D", "feature_flag": "t", "holdout": 5})
+    web["feature_flags"].append(acme.live_flag("t", id=9))
+    for flag, number in zip(web["feature_flags"], (3, 3, 99, 5), strict=True):
+        flag["filters"]["holdout"] = {"id": number, "exclusion_percentage": 10}
+    repo = make(world, "# nothing yet\n")
+
+    for kinds in ([], ["--kind", "FeatureFlag"]):
+        out = f"pulled{len(kinds)}"
+        pulled = repo.run("pull", *kinds, "--out", out)
+        assert pulled.code == 0, pulled.err
+        planned = repo.run("plan", out, "--detailed-exitcode")
+        assert planned.code == 0, planned.out + planned.err
+        text = "".join(path.read_text() for path in (repo.folder / out).rglob("*.yaml"))
+        assert text.count(f"id: {NAME}") == 2
+        assert "id: 5\n" in text
+        assert "id: 99" not in text
+        assert "`filters.holdout` is left out: no holdout has the ID 99" in pulled.out + pulled.err
+        assert repo.run("validate", "--live", out).code == 0
+
+
+def test_a_holdout_that_does_not_exist_is_an_error_at_its_place(make):
+    """Names, ids, and names that two holdouts share."""
+    world = seed()
+    twin = {"name": "Twin", "filters": [{"rollout_percentage": 12}]}
+    world["organizations"][0]["projects"][0]["experiment_holdouts"] += [
+        {**twin, "id": 4},
+        {**twin, "id": 5},
+    ]
+    documents = [in_holdout("a", "Globl holdout"), in_holdout("b", 99), in_holdout("c", "Twin")]
+    repo = make(world, *documents)
+
+    planned = repo.run("plan", "--format", "json")
+    found = {row["code"]: row for row in planned.json["findings"] if row["severity"] == "error"}
+    messages = [row["message"] for row in planned.json["findings"] if row["severity"] == "error"]
+
+    assert planned.code == 1
+    assert messages == [
+        'no holdout is called "Globl holdout"',
+        "no holdout has the ID 99",
+        '"Twin" names 2 holdouts',
+    ]
+    assert found["ambiguous-reference"]["source"]["line"]
+    assert repo.run("validate", "--live").code == 1
+    repo.write("holdouts.yaml", in_holdout("a", ""), in_holdout("b", [3]))
+    assert repo.run("validate").err.count("neither the name nor the ID of a holdout") == 2
+
+
+@pytest.mark.parametrize("profile", ["g3", "g2"])
+def test_ids_of_holdouts_pass_unchecked_where_holdouts_cannot_be_read(make, profile):
+    """Without the scope, or on an older server; a name is an error at its place."""
+    world = seed()
+    scopes = ["approvals:write", "feature_flag:write", "organization:read", "project:read"]
+    world["users"][-1]["tokens"][0]["scopes"] = [*scopes, "user:read", "organization_member:read"]
+    if profile == "g2":
+        web = world["organizations"][0]["projects"][0]
+        del web["experiment_holdouts"], web["experiments"]
+    repo = make(world, in_holdout("other", NAME), profile=profile)
+
+    by_name = repo.run("plan", "--format", "json")
+    (error,) = (row for row in by_name.json["findings"] if row["severity"] == "error")
+    validated = repo.run("validate", "--live")
+    repo.write("holdouts.yaml", in_holdout("other", 3))
+    by_id = repo.run("plan", "--format", "json")
+    codes = {row["code"] for row in by_id.json["findings"] if row["severity"] == "warning"}
+
+    assert by_name.code == validated.code == 1
+    assert (error["code"], error["source"]["file"]) == ("unreadable-name", "holdouts.yaml")
+    assert error["message"] == f'the holdout "{NAME}" cannot be looked up'
+    assert ("experiment_holdout:read" in error["fix"]) is (profile == "g3")
+    assert by_id.code == 0, by_id.out + by_id.err
+    assert "unchecked-reference" in codes
+    assert repo.run("validate", "--live").code == 0
+    converge(repo)
+    assert find_flag(repo, "other")["filters"]["holdout"]["id"] == 3
+    pulled = repo.run("pull", "--kind", "FeatureFlag", "--out", "pulled")
+    assert pulled.code == (1 if profile == "g3" else 0), pulled.err  # the ids are written
+    assert repo.run("plan", "pulled", "--detailed-exitcode").code == 0

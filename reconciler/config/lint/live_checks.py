@@ -23,7 +23,7 @@ from reconciler.model import (
 )
 
 _UNREADABLE: Final = "unreadable-reference"
-_UNCHECKED: Final = frozenset({"unreadable-name", "unchecked-reference"})  # of cohorts
+_UNCHECKED: Final = frozenset({"unreadable-name", "unchecked-reference"})  # of cohorts and holdouts
 _REFUSED: Final = frozenset(  # as the planner calls them
     {"cannot-create", "incomplete-create", "name-not-kept", "lookalike-name"}
 )
@@ -123,8 +123,8 @@ def _check_plan_features(desired: Declared, live: Live) -> Iterator[Finding]:
 
 def _check_readable(desired: Declared, live: Live) -> Iterator[Finding]:
     for gap in live.unreadable:
-        if gap.kind in READ and not READ[gap.kind].declared:
-            continue  # reported at each name
+        if _is_reported_at_names(gap, desired):
+            continue
         if gap.kind == "Member" and gap.scope[0] in live.partial:  # what else needs it is said
             members = (a for a in desired.resources if a.kind == "Member")
             first = next((a for a in members if a.parts[:1] == gap.scope), None)
@@ -144,6 +144,15 @@ def _check_readable(desired: Declared, live: Live) -> Iterator[Finding]:
             source=resource.source,
             address=resource.address,
         )
+
+
+def _is_reported_at_names(gap: Unreadable, desired: Declared) -> bool:
+    """Return whether files only name the objects of an unreadable collection, if at all."""
+    if gap.kind in READ and not READ[gap.kind].declared:
+        return True
+    if not any(ref.kind == gap.kind and ref.takes_ids for ref in KINDS["FeatureFlag"].references):
+        return False
+    return all((a.kind, a.parts[:-1]) != (gap.kind, gap.scope) for a in desired.resources)
 
 
 def _find_first_affected(desired: Declared, gap: Unreadable) -> Resource | None:

@@ -26,7 +26,7 @@ from reconciler.model import (
 )
 from reconciler.suggest import find_near_miss
 
-_NOUNS: Final = {"FeatureFlag": "flag", "Cohort": "cohort"}
+_NOUNS: Final = {"FeatureFlag": "flag", "Cohort": "cohort", "ExperimentHoldout": "holdout"}
 Names = Mapping[tuple[str, str], Mapping[str, Source]]
 """(kind, organization) -> name -> place; organizations under ("Organization", "")."""
 
@@ -134,11 +134,11 @@ def _make_finding(
     kind: str, name: str, match: str, source: Source, match_source: Source
 ) -> Finding:
     noun = _NOUNS.get(kind, kind.lower())
-    if kind == "FeatureFlag":  # one that is in no file may well be called nearly the same
+    if kind in _NOUNS:  # one that is in no file may well be called nearly the same
         return Finding(
             "R008",
             Severity.WARNING,
-            f'no flag in the files is called "{name}"',
+            f'no {noun} in the files is called "{name}"',
             why="if PostHog has none either, the plan refuses it",
             fix=f'did you mean "{match}" ({match_source})?',
             source=source,

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from reconciler.kinds import KINDS, READ, fold_name
+from reconciler.kinds import KINDS, fold_name
 from reconciler.lookalikes import escape_name, simplify_name
 from reconciler.model import (
     ID,
@@ -38,6 +38,7 @@ NOUNS = {
     "ExperimentHoldout": "holdout",
 }
 _CHECKED = {ref.kind for kind in KINDS.values() for ref in kind.references if ref.takes_ids}
+_APART = frozenset({"Cohort", "ExperimentHoldout"})  # listed only if a flag names them
 SHOWN = 5  # candidates that an error lists
 
 
@@ -345,10 +346,10 @@ def _describe_scope(target: Address) -> str:
 
 
 def _choose_code(target: Address, *, is_known: bool) -> str:
-    """Return the code of a name that was not found, by whether anything declares its kind."""
+    """Return the code of a name that was not found, by whether its kind is always read."""
     if is_known:
         return "unknown-reference"
-    return "unreadable-reference" if READ[target.kind].declared else "unreadable-name"
+    return "unreadable-name" if target.kind in _APART else "unreadable-reference"
 
 
 def _compose_message(target: Address, noun: str, shown: str, *, is_known: bool) -> str:
