@@ -1,7 +1,7 @@
 """Pull: read live resources for the files, and keep what git has changed."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reconciler.config import loaded as config_loaded
@@ -16,6 +16,7 @@ from reconciler.live import reader as live_reader
 from reconciler.model import (
     Action,
     Address,
+    Cause,
     Change,
     ChangeRequest,
     Declared,
@@ -41,6 +42,26 @@ class _World:
     live: Live
     declared: Declared
     base: Declared | None
+    reader: Reader
+    open_requests: dict[tuple[str, ...], list[ChangeRequest]] = field(default_factory=dict)
+
+    def list_open_requests(self, scope: tuple[str, ...]) -> list[ChangeRequest]:
+        """Return the open requests of a project, which are listed once."""
+        if scope not in self.open_requests:
+            self.open_requests[scope] = list(_open(self.reader, self.live, scope))
+        return self.open_requests[scope]
+
+    def recognize_intent(self, change: Change) -> Change:
+        """Return the change; without a base, what an open request proposes comes from git."""
+        is_unknown = any(each.cause is Cause.UNKNOWN for each in change.fields)
+        if change.action is not Action.UPDATE or not is_unknown or not _is_gated(change.address):
+            return change
+        requests = self.list_open_requests(change.address.parts[:-1])
+        fields = tuple(
+            replace(each, cause=Cause.INTENT) if _request(requests, change, each.path) else each
+            for each in change.fields
+        )
+        return replace(change, fields=fields)
 
     def left(self, change: Change) -> list[tuple[str | int, ...]]:
         """Return the fields that a document had at the base and has no more."""
@@ -80,9 +101,8 @@ def pull(
     named = references.list_id_references(picked, whole)
     live = live_reader.read_live(reader, directory, wanted, ids, named=named)
     then, _ = config_loaded.expand_base(base, names)
-    world = _World(
-        live, whole, references.respell_references(then, live, whole) if then is not None else None
-    )
+    respelled = references.respell_references(then, live, whole) if then is not None else None
+    world = _World(live, whole, respelled, reader)
     declared_places = {(address.kind, address.parts[:-1]) for address in picked}
     unreadable = tuple(
         gap
@@ -94,7 +114,7 @@ def pull(
     _removed(world, choice, pulled, known, changes)
     pulled.add_undeclared(live, choice, known)
     pulled.items = [_written(item, live, pulled) for item in pulled.items]
-    pulled.kept = list(_awaited(reader, live, pulled.kept, changes))
+    pulled.kept = list(_awaited(world, pulled.kept, changes))
     return pulled
 
 
@@ -127,6 +147,7 @@ def _changes(
         change = three_way.compare_resource(
             spelled[address], then, candidates[0] if candidates else None
         )
+        change = world.recognize_intent(change)
         yield change
         was_there = then is None or (bool(then.spec or then.source) and not then.lifecycle.absent)
         if resource.lifecycle.absent:
@@ -197,15 +218,17 @@ def _removed(
             pulled.kept.append(KeptChange(change.address))
 
 
-def _awaited(
-    reader: Reader, live: Live, kept: list[KeptChange], changes: list[Change]
-) -> Iterator[KeptChange]:
+def _is_gated(address: Address) -> bool:
+    return KINDS[address.kind].gated
+
+
+def _awaited(world: _World, kept: list[KeptChange], changes: list[Change]) -> Iterator[KeptChange]:
     """Yield the same with the requests that it waits for: one listing a project, if needed."""
     of = {change.address: change for change in changes}
-    gated = (difference.address for difference in kept if KINDS[difference.address.kind].gated)
+    gated = (difference.address for difference in kept if _is_gated(difference.address))
     scopes = {address.parts[:-1] for address in gated if address in of}
-    requests = [request for scope in sorted(scopes) for request in _open(reader, live, scope)]
-    urls = links.link_requests(requests, live, reader.host)
+    requests = [each for scope in sorted(scopes) for each in world.list_open_requests(scope)]
+    urls = links.link_requests(requests, world.live, world.reader.host)
     for difference in kept:
         change = of.get(difference.address)
         request = _request(requests, change, difference.path) if change is not None else None

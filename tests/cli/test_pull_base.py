@@ -144,3 +144,19 @@ def test_without_a_base_what_is_live_wins(world):
     assert {"address": f"{FLAG}/a", "path": "filters.groups[0].rollout_percentage"} in (
         done.json["taken"]
     )
+
+
+def test_without_a_base_a_field_that_waits_for_approval_stays(world):
+    """The first apply records no base while its changes wait: their requests say whose they are."""
+    repo = world(factories.gated(acme.live_flag("a", 10)))
+    repo.write("reconciler.yaml", "version: 1\ntargets: {only: {paths: [config]}}\n")
+    repo.write("config/flags.yaml", acme.flag("a", active=True, name="a"))
+    repo.commit()
+    assert 3 == repo.run("apply", "--yes").code
+
+    done = repo.run("pull", "--kind", "FeatureFlag", "--format", "json").json
+
+    [kept] = done["kept"]
+    assert ("active", True) == (kept["path"], bool(kept["change_request"]))
+    assert "active: true" in (repo.folder / "config/flags.yaml").read_text()
+    assert 3 == repo.run("apply", "--yes").code
