@@ -88,7 +88,7 @@ def test_what_a_page_shows_to_type_can_be_typed(page, tmp_path):
             where = tmp_path if "examples/acme" in line else folder
             if "reconciler init" in line:
                 folder = tmp_path / "new"
-                folder.mkdir()
+                folder.mkdir(exist_ok=True)
                 where = folder
             for part in line.split(" && "):
                 program, *arguments = shlex.split(part)

@@ -73,7 +73,7 @@ MAY_WRITE = {  # why stands beside each in the file
     **{(name, "plan"): {"pull-requests": "write"} for name in WRITTEN},
     **{(name, "apply"): {"contents": "write"} for name in (*WRITTEN, "reviewed-plan.yml")},
     **{(name, "drift"): {"issues": "write"} for name in WRITTEN},
-    ("docs/ci.md-1", "plan"): {"pull-requests": "write"},
+    ("docs/ci.md-4", "apply"): {"contents": "write"},
     ("release.yml", "publish"): {"id-token": "write"},
     ("release.yml", "release"): {"contents": "write"},
 }
