@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.model import Action, Cause, Change, Plan, Verdict, get_root
+from reconciler.model import Action, Address, Cause, Change, Verdict, get_root
 from reconciler.render.html import filters
 from reconciler.render.html.fields import FieldTable, make_field_table
-from reconciler.render.shared import attribution
+from reconciler.render.html.words import GATES
+from reconciler.render.shared import approvals, attribution
 from reconciler.render.shared import phrases as shared_phrases
 from reconciler.render.shared.phrases import Phrase
 
@@ -24,6 +25,7 @@ class ChangeView:
     sign: str
     style: str
     facets: Mapping[str, tuple[str, ...]]
+    decisions: int | None  # number of the group that waits for the same decisions
     fields: str  # which ones change, while it is folded
     badges: tuple[tuple[str, str], ...]  # style and text
     table: FieldTable
@@ -41,14 +43,23 @@ class ChangeGroup:
     changes: tuple[ChangeView, ...]
 
 
-def group_changes(changes: Sequence[Change], plan: Plan, *, drift: bool) -> tuple[ChangeGroup, ...]:
+@dataclass(frozen=True, slots=True)
+class PageContext:
+    """What the page knows about its changes beside themselves."""
+
+    urls: Mapping[str, str | None]  # of change requests, by id
+    waves: Mapping[Address, str]
+    decisions: Mapping[Address, int]  # numbers of groups that wait for the same decisions
+    drift: bool
+
+
+def group_changes(changes: Sequence[Change], context: PageContext) -> tuple[ChangeGroup, ...]:
     """Return organizations, their projects and kinds, in the order in which apply reaches them."""
-    urls = {request.id: request.url for request in plan.change_requests}
     organizations: dict[str, dict[tuple[str, ...], dict[str, list[ChangeView]]]] = {}
     for number, change in enumerate(changes, 1):
         scope = change.address.parts[:-1] or change.address.parts
         kinds = organizations.setdefault(change.address.organization, {}).setdefault(scope, {})
-        view = _make_view(change, number, urls, drift=drift)
+        view = _make_view(change, number, context)
         kinds.setdefault(change.address.kind, []).append(view)
     listed: list[ChangeGroup] = []
     for scopes in organizations.values():
@@ -58,9 +69,8 @@ def group_changes(changes: Sequence[Change], plan: Plan, *, drift: bool) -> tupl
     return tuple(listed)
 
 
-def _make_view(
-    change: Change, number: int, urls: Mapping[str, str | None], *, drift: bool
-) -> ChangeView:
+def _make_view(change: Change, number: int, context: PageContext) -> ChangeView:
+    drift = context.drift
     sign = shared_phrases.choose_sign(change.action, drift=drift)
     gate = None if drift else shared_phrases.describe_gate(change)
     shown = (
@@ -71,12 +81,13 @@ def _make_view(
         number=number,
         sign=sign,
         style=_STYLES.get(sign, "update"),
-        facets=filters.list_values(change, drift=drift),
+        facets=filters.list_values(change, drift=drift, wave=context.waves.get(change.address, "")),
+        decisions=context.decisions.get(change.address),
         fields=_list_changed_fields(change, drift=drift),
         badges=tuple(_list_badges(change, gate, drift=drift)),
         table=make_field_table(change, drift=drift),
         phrases=shown,
-        request_url=None if drift else urls.get(change.gate.change_request or ""),
+        request_url=None if drift else context.urls.get(change.gate.change_request or ""),
     )
 
 
@@ -96,7 +107,8 @@ def _list_badges(change: Change, gate: Phrase | None, *, drift: bool) -> Iterato
         if any(field.cause is cause for field in change.fields):
             yield cause.value, cause.value
     if gate is not None:
-        uncertain = change.gate.verdict is Verdict.NONE
-        yield gate.tone.value, "may wait" if uncertain else filters.GATES[change.gate.verdict]
+        verdict = approvals.classify(change.gate)
+        uncertain = verdict is Verdict.NONE and not change.gate.steps
+        yield gate.tone.value, "may need approval" if uncertain else GATES[verdict]
     if change.warnings:
         yield "loud", shared_phrases.count(len(change.warnings), "warning")

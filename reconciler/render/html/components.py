@@ -1,14 +1,19 @@
 """What every template works with. Whatever a template prints passes through `_sanitize`."""
 
+import re
 from collections.abc import Iterable
 from functools import cache
+from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from reconciler.render.html.links import make_query
 from reconciler.render.shared import sanitize
 from reconciler.render.shared.findings import format_excerpt
 from reconciler.render.shared.phrases import count
+
+_PARTS: Final = re.compile(r"[./\[]?[^./\[]+|[./\[]")
 
 
 @cache
@@ -25,8 +30,13 @@ def load_environment() -> Environment:
         auto_reload=False,
     )
     environment.filters.update(
-        by_line=_join_lines, thousands=_format_number, excerpt=format_excerpt, counted=count
+        by_line=_join_lines,
+        breakable=_allow_breaks,
+        thousands=_format_number,
+        excerpt=format_excerpt,
+        counted=count,
     )
+    environment.globals["query"] = make_query
     environment.tests["page_of"] = _is_page_of
     return environment
 
@@ -39,6 +49,11 @@ def _sanitize(value: object) -> object:
 def _join_lines(rows: Iterable[object]) -> Markup:
     """Return foreign lines, one below the other."""
     return Markup("\n").join(escape(_sanitize(row)) for row in rows)
+
+
+def _allow_breaks(path: object) -> Markup:
+    """Return a path or an address that a line may end in, before a dot, bracket or slash."""
+    return Markup("<wbr>").join(escape(part) for part in _PARTS.findall(str(_sanitize(path))))
 
 
 def _format_number(number: int) -> str:

@@ -4,6 +4,7 @@
 (() => {
   const byId = (id) => document.getElementById(id);
   const bar = byId("filters");
+  const format = (number) => number.toLocaleString("en");
   const changes = [...document.querySelectorAll(".c")];
   const groups = [...document.querySelectorAll(".group")].map((box) => ({
     box,
@@ -11,7 +12,16 @@
     link: document.querySelector(`nav a[href="#${box.id}"]`),
     all: [...box.querySelectorAll(".c")],
   }));
-  const facets = ["action", "cause", "gate", "way", "who", "kind"];
+  const buttons = bar ? [...bar.querySelectorAll("[data-facet]")] : [];
+  // A change has its values itself, or the number of a group that some buttons name.
+  const named = new Map();
+  for (const button of buttons) {
+    const { facet, value, groups: numbers } = button.dataset;
+    if (numbers) named.set(`${facet}\n${value}`, new Set(numbers.split(" ")));
+  }
+  const facets = [
+    "action", "cause", "gate", "wave", "way", "who", "kind", "approver", "required", "policy",
+  ];
   const chosen = new URLSearchParams();
   const words = new Map();
 
@@ -20,40 +30,59 @@
     return words.get(change);
   };
 
-  const fits = (change, asked) => {
-    for (const facet of facets) {
-      const wanted = chosen.get(facet);
-      if (wanted === null) continue;
-      if (!(change.dataset[facet] ?? "").split("\n").includes(wanted)) return false;
+  const has = (change, facet, value) => {
+    const numbers = named.get(`${facet}\n${value}`);
+    if (numbers) return numbers.has(change.dataset.decisions);
+    return (change.dataset[facet] ?? "").split("\n").includes(value);
+  };
+
+  // Counts, for each button, what it would show together with the other facets.
+  const count = (rows) => {
+    for (const button of buttons) {
+      const { facet, value } = button.dataset;
+      let number = 0;
+      for (const { change, misses } of rows) {
+        const fits = misses.length === 0 || (misses.length === 1 && misses[0] === facet);
+        if (fits && has(change, facet, value)) number += 1;
+      }
+      const on = chosen.get(facet) === value;
+      button.setAttribute("aria-pressed", String(on));
+      button.classList.toggle("none", number === 0 && !on);
+      button.querySelector("b").textContent = format(number);
+      if (on) for (let box = button; box; box = box.parentElement?.closest("details")) box.open = true;
     }
-    return asked.every((word) => wordsOf(change).includes(word));
   };
 
   const show = () => {
     const asked = (chosen.get("text") || "").toLowerCase().split(/\s+/).filter(Boolean);
+    const wanted = facets.filter((facet) => chosen.get(facet) !== null);
     const filtered = [...chosen.keys()].length > 0;
+    const rows = [];
     let shown = 0;
     for (const { box, number, link, all } of groups) {
       let here = 0;
       for (const change of all) {
-        change.hidden = !fits(change, asked);
+        const misses = wanted.filter((facet) => !has(change, facet, chosen.get(facet)));
+        const found = asked.every((word) => wordsOf(change).includes(word));
+        if (found) rows.push({ change, misses });
+        change.hidden = !found || misses.length > 0;
         here += change.hidden ? 0 : 1;
       }
       box.hidden = here === 0;
-      if (link) link.hidden = here === 0;
-      number.textContent = here.toLocaleString("en");
+      number.textContent = format(here);
+      if (link) {
+        link.hidden = here === 0;
+        link.querySelector(".number").textContent = format(here);
+      }
       shown += here;
     }
     if (filtered && shown <= 200) for (const { box } of groups) box.open = true;
-    const total = changes.length.toLocaleString("en");
+    const total = format(changes.length);
     byId("shown").textContent = filtered
-      ? `${shown.toLocaleString("en")} of ${total} changes`
+      ? `${format(shown)} of ${total} changes`
       : `${total} ${changes.length === 1 ? "change" : "changes"}`;
     byId("shown").dataset.shown = String(shown);
-    for (const button of bar.querySelectorAll("[data-facet]")) {
-      const on = chosen.get(button.dataset.facet) === button.dataset.value;
-      button.setAttribute("aria-pressed", String(on));
-    }
+    count(rows);
   };
 
   const keep = () => {
@@ -85,6 +114,7 @@
     }
     byId("text").value = chosen.get("text") || "";
     show();
+    if (hash) byId("changes").scrollIntoView();
   };
 
   const fold = (open) => {
@@ -94,6 +124,9 @@
 
   if (bar) {
     bar.hidden = false;
+    for (const link of document.querySelectorAll("[data-filter]")) {
+      link.setAttribute("href", `#${link.dataset.filter}`);
+    }
     let timer = 0;
     byId("text").addEventListener("input", (event) => {
       clearTimeout(timer);
@@ -125,16 +158,5 @@
     addEventListener("hashchange", follow);
     follow();
   }
-
-  // On paper nothing can be unfolded.
-  let unfolded = [];
-  addEventListener("beforeprint", () => {
-    const folded = [...document.querySelectorAll("details:not([open])")];
-    unfolded = folded.length <= 400 ? folded : [];
-    for (const box of unfolded) box.open = true;
-  });
-  addEventListener("afterprint", () => {
-    for (const box of unfolded) box.open = false;
-  });
   document.documentElement.dataset.ready = "yes";
 })();

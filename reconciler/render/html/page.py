@@ -3,23 +3,36 @@
 import base64
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 from reconciler import __version__
 from reconciler.model import Plan, format_time
 from reconciler.planfile import codec, reader
-from reconciler.render.html import approvals, change, filters, timeline
+from reconciler.render.html import (
+    approvals,
+    change,
+    decisions,
+    filters,
+    order,
+    people,
+    timeline,
+)
+from reconciler.render.html.approvals import PolicyCard
 from reconciler.render.html.components import load_environment
-from reconciler.render.shared import attribution, phrases, schedules, summary
+from reconciler.render.html.decisions import DecisionGroup
+from reconciler.render.html.links import make_query
+from reconciler.render.html.people import Approver
+from reconciler.render.shared import attribution, phrases, summary
 
 _PLAN: Final = {
     "create": "to create",
     "update": "to update",
     "delete": "to delete",
     "none": "unchanged",
-    "gated": "wait or held",
+    "gated": "gated",
     "drift": "with drift",
     "conflict": "in conflict",
     "unmanaged": "unmanaged",
@@ -32,13 +45,19 @@ _DRIFT: Final = {
     "none": "as declared",
     "unmanaged": "unmanaged",
 }
+_FACETS: Final = {
+    **dict.fromkeys(("create", "update", "delete"), "action"),
+    **dict.fromkeys(("drift", "conflict"), "cause"),
+}
 
 
 def render_page(plan: Plan, *, drift: bool) -> str:
     """Return the whole page."""
     style, script = _read_asset("page.css"), _read_asset("page.js")
     digest, commit = summary.get_origin(plan)
-    shown = plan.writes[: change.MOST]
+    groups = () if drift else decisions.group_changes(plan)
+    everybody = people.list_people(groups)
+    cards = approvals.draw_cards(groups, people.number_people(everybody))
     return (
         load_environment()
         .get_template("page.html")
@@ -53,18 +72,43 @@ def render_page(plan: Plan, *, drift: bool) -> str:
             totals=" ".join(summary.list_totals(plan, drift=drift)),
             tiles=tuple(_list_tiles(plan, drift=drift)),
             doubts=tuple(_list_doubts(plan, drift=drift)),
-            numbers={each.address: number for number, each in enumerate(shown, 1)},
-            gates=() if drift else approvals.draw_cards(plan),
-            timeline=timeline.draw_timeline(plan),
-            schedules=schedules.list_flag_schedules(plan, drift=drift),
+            people=everybody,
+            cards=approvals.split_cards(cards),
+            timeline=timeline.draw_timeline(plan, drift=drift),
             findings=summary.list_findings(plan),
-            facets=filters.count_facets(shown, drift=drift),
-            shown=len(shown),
-            groups=change.group_changes(shown, plan, drift=drift),
             notices=tuple(summary.list_notices(plan)),
             origin=tuple(filter(None, _describe_origin(plan, digest, drift=drift))),
+            **_make_changes(plan, groups, everybody, cards, drift=drift),
         )
     )
+
+
+def _make_changes(
+    plan: Plan,
+    groups: tuple[DecisionGroup, ...],
+    everybody: tuple[Approver, ...],
+    cards: tuple[PolicyCard, ...],
+    *,
+    drift: bool,
+) -> dict[str, Any]:
+    """Return what the templates print of the changes: in waves, by place, and with filters."""
+    shown = plan.writes[: change.MOST]
+    waves = {} if drift else order.sort_changes(plan.writes)
+    facets = filters.count_facets(shown, waves, drift=drift)
+    context = change.PageContext(
+        urls={request.id: request.url for request in plan.change_requests},
+        waves=waves,
+        decisions=decisions.number_changes(groups),
+        drift=drift,
+    )
+    return {
+        "waves": () if drift else order.draw_waves(plan.writes, waves),
+        "numbers": {each.address: number for number, each in enumerate(shown, 1)},
+        "facets": facets,
+        "more_facets": tuple(filters.list_approver_facets(everybody, cards)),
+        "shown": len(shown),
+        "groups": change.group_changes(shown, context),
+    }
 
 
 @cache
@@ -94,12 +138,24 @@ def _list_facts(plan: Plan, commit: str, *, drift: bool) -> Iterator[str]:
     yield f"files of commit {commit}" if commit else ""
 
 
-def _list_tiles(plan: Plan, *, drift: bool) -> Iterator[tuple[str, str, str, int]]:
-    """Yield the key, the colour, the label and the number of each tile."""
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One total, and the filter that shows what it counts."""
+
+    key: str
+    color: str
+    label: str
+    number: int
+    query: str  # empty: it counts nothing that is listed below
+
+
+def _list_tiles(plan: Plan, *, drift: bool) -> Iterator[Tile]:
     numbers = codec.summarize(plan)
     for key, label in (_DRIFT if drift else _PLAN).items():
         color = _OPPOSITE.get(key, key) if drift else key
-        yield key, color if numbers[key] else "zero", label, numbers[key]
+        facet = _FACETS.get(key, "")
+        query = make_query(**{facet: key}) if facet and numbers[key] else ""
+        yield Tile(key, color, label, numbers[key], query)
 
 
 def _list_doubts(plan: Plan, *, drift: bool) -> Iterator[str]:

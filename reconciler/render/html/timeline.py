@@ -1,66 +1,102 @@
-"""The change requests on one line of time: when each was filed, voted on, and will expire."""
+"""Open requests and scheduled changes on one time axis, the next to end or to happen first."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
-from reconciler.model import Address, ChangeRequest, Plan, Verdict, format_time, parse_time
-from reconciler.render.shared import phrases
+from reconciler.model import (
+    Address,
+    ChangeRequest,
+    Finding,
+    Plan,
+    Verdict,
+    format_time,
+    parse_time,
+)
+from reconciler.render.html.axis import Axis, Tick, make_axis
+from reconciler.render.shared import phrases, schedules
+from reconciler.render.shared.phrases import Phrase
 
-_MARGIN: Final = 0.03  # of the line, on both sides
+_SOON: Final = 86_400  # seconds: what ends within a day is marked
+_ID: Final = 8  # characters of an id: commands take the beginning of one
 _STYLES: Final = {"pending": "wait", "approved": "wait", "rejected": "stop"}
 
 
 @dataclass(frozen=True, slots=True)
-class TimedRequest:
-    """One request, with its places on the line in percent of the width."""
+class Mark:
+    """Something that happened or will happen at a moment."""
 
-    request: ChangeRequest
-    address: Address
     style: str
-    votes: str
-    events: tuple[tuple[str, str], ...]  # when and what, in the order in which it happened
+    place: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimedRow:
+    """One request or one scheduled change, with its places on the axis in percent."""
+
+    address: Address
+    title: str
+    badge: tuple[str, str]  # a style and a text
+    link: tuple[str, str | None]  # of a request: the beginning of its id, and its page
+    left: str  # how long until it expires or happens
+    soon: bool
     bar: tuple[float, float] | None  # where it begins, and how long it is
-    trouble: str  # why it cannot be applied, and who has to do what
-    dots: tuple[tuple[str, float], ...]  # of the votes: a style and a place
+    marks: tuple[Mark, ...]
+    events: tuple[tuple[str, str], ...]  # when and what, in the order in which it happened
+    trouble: str = ""  # why it cannot be applied, and who has to do what
+    phrase: Phrase | None = None  # of a scheduled change
+    warnings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """All requests of a plan, oldest first."""
+    """Everything that has a time, the next to come first."""
 
-    rows: tuple[TimedRequest, ...]
+    rows: tuple[TimedRow, ...]
+    ticks: tuple[Tick, ...]
     now: float | None  # where the plan was made
     has_line: bool
+    has_requests: bool
+    has_schedules: bool
 
 
-def draw_timeline(plan: Plan) -> Timeline:
-    """Return the requests of a plan on a line from the first known moment to the last."""
+def draw_timeline(plan: Plan, *, drift: bool) -> Timeline:
+    """Return the requests and scheduled changes of a plan on one axis."""
     now = parse_time(plan.created_at)
-    moments = [now]
-    for request in plan.change_requests:
-        moments += map(parse_time, (request.created_at, request.expires_at))
-        moments += [parse_time(vote.at) for vote in request.votes]
-    known = [moment for moment in moments if moment is not None]
-    axis = _Axis(min(known), max(known)) if known else None
+    flags = schedules.list_flag_schedules(plan, drift=drift)
+    axis = make_axis(_list_moments(plan), now)
     quorums = _collect_quorums(plan)
-    rows = tuple(_place_request(each, quorums.get(each.id), axis) for each in plan.change_requests)
+    rows = [
+        (parse_time(request.expires_at), _place_request(request, quorums, axis, now))
+        for request in plan.change_requests
+    ]
+    rows += [row for flag in flags for row in _place_schedules(flag, axis, now)]
+    rows.sort(key=lambda row: _rank(row[0], now))
     return Timeline(
-        rows, axis.place(now) if axis is not None and now is not None else None, axis is not None
+        rows=tuple(row for _, row in rows),
+        ticks=axis.list_ticks() if axis is not None else (),
+        now=axis.place(now) if axis is not None and now is not None else None,
+        has_line=axis is not None,
+        has_requests=bool(plan.change_requests),
+        has_schedules=bool(flags),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Axis:
-    start: datetime
-    end: datetime
+def _list_moments(plan: Plan) -> Iterator[datetime | None]:
+    for request in plan.change_requests:
+        yield from map(parse_time, (request.created_at, request.expires_at))
+        yield from (parse_time(vote.at) for vote in request.votes)
+    for change in plan.changes:
+        yield from (parse_time(scheduled.at) for scheduled in change.scheduled)
 
-    def place(self, moment: datetime) -> float:
-        """Return the place of a moment, in percent of the width."""
-        span = (self.end - self.start) or timedelta(seconds=1)
-        share = (moment - self.start) / span
-        return round(100 * (_MARGIN + share * (1 - 2 * _MARGIN)), 2)
+
+def _rank(moment: datetime | None, now: datetime | None) -> tuple[int, float]:
+    """Return the place in the list: what comes next, then the past, then what has no time."""
+    if moment is None:
+        return 2, 0
+    is_past = now is not None and moment < now
+    return int(is_past), moment.timestamp()
 
 
 def _collect_quorums(plan: Plan) -> Mapping[str, int | None]:
@@ -72,33 +108,71 @@ def _collect_quorums(plan: Plan) -> Mapping[str, int | None]:
     }
 
 
-def _place_request(request: ChangeRequest, quorum: int | None, axis: _Axis | None) -> TimedRequest:
-    given = sum(vote.approved for vote in request.votes)
+def _place_request(
+    request: ChangeRequest,
+    quorums: Mapping[str, int | None],
+    axis: Axis | None,
+    now: datetime | None,
+) -> TimedRow:
+    given, quorum = sum(vote.approved for vote in request.votes), quorums.get(request.id)
+    votes = phrases.count(given, "vote") if quorum is None else f"{given} of {quorum} approvals"
     trouble = request.get_validity().explain()
-    return TimedRequest(
-        request,
-        request.address,
-        _STYLES.get(request.state, "wait"),
-        f"{given} of {quorum}" if quorum is not None else phrases.count(given, "vote"),
-        tuple(_list_events(request)),
-        _place_bar(request, axis) if axis is not None else None,
-        phrases.describe_unappliable(trouble) if trouble is not None else "",
-        tuple(_place_votes(request, axis)) if axis is not None else (),
+    expires = parse_time(request.expires_at)
+    return TimedRow(
+        address=request.address,
+        title=f"{request.action_key} · {votes}",
+        badge=(_STYLES.get(request.state, "wait"), request.state),
+        link=(request.id[:_ID], request.url),
+        left=_describe_distance(expires, now, "expires", "expired"),
+        soon=_is_soon(expires, now),
+        bar=_place_bar(request, axis) if axis is not None else None,
+        marks=tuple(_mark_votes(request, axis)) if axis is not None else (),
+        events=tuple(_list_events(request)),
+        trouble=phrases.describe_unappliable(trouble) if trouble is not None else "",
     )
 
 
-def _place_bar(request: ChangeRequest, axis: _Axis) -> tuple[float, float] | None:
+def _place_schedules(
+    flag: schedules.FlagSchedule, axis: Axis | None, now: datetime | None
+) -> Iterator[tuple[datetime | None, TimedRow]]:
+    warnings = flag.warnings
+    for scheduled, phrase in zip(flag.change.scheduled, flag.phrases, strict=True):
+        moment = parse_time(scheduled.at)
+        place = axis.place(moment) if axis is not None and moment is not None else None
+        yield (
+            moment,
+            TimedRow(
+                address=flag.change.address,
+                title="scheduled change",
+                badge=("", scheduled.repeats) if scheduled.repeats else ("", ""),
+                link=("", None),
+                left=_describe_distance(moment, now, "happens", "was due"),
+                soon=_is_soon(moment, now),
+                bar=None,
+                marks=(Mark("planned", place),) if place is not None else (),
+                events=(),
+                phrase=phrase,
+                warnings=warnings,
+            ),
+        )
+        warnings = ()  # once for each flag
+
+
+def _place_bar(request: ChangeRequest, axis: Axis) -> tuple[float, float] | None:
     filed, expires = parse_time(request.created_at), parse_time(request.expires_at)
     if filed is None:
         return None
-    left, right = axis.place(filed), axis.place(expires or axis.end)
+    left = axis.place(filed)
+    right = axis.place(expires) if expires is not None else axis.right
     return left, round(max(right - left, 0.5), 2)
 
 
-def _place_votes(request: ChangeRequest, axis: _Axis) -> Iterator[tuple[str, float]]:
+def _mark_votes(request: ChangeRequest, axis: Axis) -> Iterator[Mark]:
     for vote in request.votes:
         if (moment := parse_time(vote.at)) is not None:
-            yield "yes" if vote.approved else "no", axis.place(moment)
+            yield Mark("yes" if vote.approved else "no", axis.place(moment))
+    if (moment := parse_time(request.scheduled_at)) is not None:
+        yield Mark("planned", axis.place(moment))
 
 
 def _list_events(request: ChangeRequest) -> Iterator[tuple[str, str]]:
@@ -116,3 +190,28 @@ def _list_events(request: ChangeRequest) -> Iterator[tuple[str, str]]:
 
 def _format_time(at: str) -> str:
     return format_time(at) if at else "at an unknown time"
+
+
+def _is_soon(moment: datetime | None, now: datetime | None) -> bool:
+    if moment is None or now is None:
+        return False
+    return 0 <= (moment - now).total_seconds() <= _SOON
+
+
+def _describe_distance(
+    moment: datetime | None, now: datetime | None, future: str, past: str
+) -> str:
+    """Return `expires in 3 days`; nothing if a time is not known."""
+    if moment is None or now is None:
+        return ""
+    seconds = (moment - now).total_seconds()
+    amount = _describe_amount(abs(seconds))
+    return f"{future} in {amount}" if seconds >= 0 else f"{past} {amount} ago"
+
+
+def _describe_amount(seconds: float) -> str:
+    """Return whole days from two days on, whole hours from two hours on, else minutes."""
+    for unit, size, least in (("day", 86_400, 2), ("hour", 3_600, 2)):
+        if seconds >= size * least:
+            return phrases.count(int(seconds // size), unit)
+    return phrases.count(int(seconds // 60), "minute")

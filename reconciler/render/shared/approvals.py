@@ -40,7 +40,7 @@ class ApprovalGroup:
     @property
     def verdict(self) -> Verdict:
         """Return what the gate does; several calls of which some wait are like any other wait."""
-        return _classify(self.gate)
+        return classify(self.gate)
 
     @property
     def mark(self) -> str:
@@ -70,10 +70,12 @@ def group_by_gate(changes: Iterable[Change]) -> tuple[ApprovalGroup, ...]:
     """Return the gates that hold or are bypassed, the most urgent first, then in apply order."""
     by_gate: dict[tuple[object, ...], list[Change]] = {}
     for change in changes:
-        if _classify(change.gate) is not Verdict.NONE:
+        if classify(change.gate) is not Verdict.NONE:
             by_gate.setdefault(_make_key(change), []).append(change)
     groups = (
-        ApprovalGroup(*_split_policy(group[0]), group[0].gate, tuple(group))
+        ApprovalGroup(
+            *split_policy(group[0].gate.policy, group[0].address), group[0].gate, tuple(group)
+        )
         for group in by_gate.values()
     )
     return tuple(sorted(groups, key=lambda group: _URGENT.index(group.verdict)))
@@ -84,10 +86,10 @@ def _make_key(change: Change) -> tuple[object, ...]:
     roles = tuple((name, tuple(held)) for name, held in gate.approvers.roles.items())
     voted = tuple(gate.cannot_approve.items())
     people = (tuple(gate.approvers.users), roles, gate.quorum, gate.expires_after, voted)
-    return (_classify(gate), gate.policy or change.address.parts[:-1], *people)
+    return (classify(gate), gate.policy or change.address.parts[:-1], *people)
 
 
-def _classify(gate: Gate) -> Verdict:
+def classify(gate: Gate) -> Verdict:
     """Return the verdict, where several calls wait, bypass their policy, or pass as one."""
     if gate.request_plan in REPLACES:
         waits = gate.request_plan is RequestPlan.REPLACE_AND_WAIT
@@ -99,16 +101,18 @@ def _classify(gate: Gate) -> Verdict:
     return Verdict.BYPASS if gate.bypassed else Verdict.NONE
 
 
-def _split_policy(change: Change) -> tuple[str, str]:
-    """Return the action, and where it applies: the address of a policy has both."""
-    text = change.gate.policy
+def split_policy(text: str | None, address: Address) -> tuple[str, str]:
+    """Return the action of a policy, and where it applies: its address has both.
+
+    Without a policy, where the resource at `address` is.
+    """
     if text is None:
-        return "an approval policy", "/".join(change.address.parts[:-1])
+        return "an approval policy", "/".join(address.parts[:-1])
     try:
-        address = Address.parse(text)
+        policy = Address.parse(text)
     except ValueError:
         return text, ""
-    return address.name, "/".join(address.parts[:-1])
+    return policy.name, "/".join(policy.parts[:-1])
 
 
 @dataclass(frozen=True, slots=True)
