@@ -20,7 +20,7 @@ from reconciler.render.shared.phrases import Phrase
 from reconciler.render.shared.sanitize import is_page_of
 
 _DOTS: Final = {"+": "🟢", "~": "🟡", "-": "🔴", " ": "⚪"}
-_WAITING: Final = frozenset({Verdict.APPROVAL, Verdict.SPLIT, Verdict.PENDING})
+_WAITING: Final = frozenset({Verdict.APPROVAL, Verdict.SPLIT, Verdict.PENDING, Verdict.BLOCKED})
 _LINES: Final = 150  # of one change
 _SHORT: Final = 160  # characters of both sides that are shown on two lines
 
@@ -81,7 +81,7 @@ def _format_attribution(phrase: Phrase, host: str) -> str:
 
 
 def _format_gate(change: Change, phrase: Phrase) -> str:
-    """Return what the gate does; the people were named above, once for each policy."""
+    """Return what the gate does; the people were named above, each once."""
     if change.gate.verdict in _WAITING and change.gate.policy:
         return f"{escape_prose(phrase.short)} under {format_code(change.gate.policy)}"
     return escape_prose(phrase.text)

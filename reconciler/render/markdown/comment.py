@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Final
 
 from reconciler.model import REPLACES, Change, Plan, Verdict
+from reconciler.render.markdown.approvals import format_approvals
 from reconciler.render.markdown.change import format_change, format_row
 from reconciler.render.markdown.escape import (
     NAME,
@@ -22,21 +23,17 @@ from reconciler.render.markdown.size_limit import (
     take_fitting,
 )
 from reconciler.render.shared import (
-    approvals,
     attribution,
     findings,
     phrases,
     schedules,
     summary,
 )
-from reconciler.render.shared.approvals import ApprovalGroup
 from reconciler.render.shared.options import RenderOptions
 from reconciler.render.shared.sanitize import is_page_of, make_visible
 from reconciler.render.shared.schedules import FlagSchedule
 
 _OPEN: Final = 3  # a plan of so many changes shows them at once
-_NAMED: Final = 6  # changes of a gate that are named
-_PEOPLE: Final = 12  # people of a gate that are named
 _SPARE: Final = 2_500  # for headings, counts, and where the whole is
 _ODD: Final = re.compile(r"[^A-Za-z0-9]")  # never what ends a comment
 
@@ -46,7 +43,7 @@ def format_comment(plan: Plan, options: RenderOptions, *, drift: bool) -> str:
     top = [*_format_head(plan, drift=drift), *_format_alerts(plan, drift=drift)]
     room = CAP - _SPARE - sum(map(measure, top))
     if not drift:
-        top += _format_approvals(plan, room * 2 // 5)
+        top += format_approvals(plan, room * 2 // 5)
     top += _format_findings(plan, room // 4)
     top += _format_schedules(plan, room // 8, drift=drift)
     bottom = [*_format_notices(plan, drift=drift), *_format_refusal(plan)]
@@ -103,58 +100,6 @@ def _format_alert(plan: Plan, verdict: Verdict, kind: str, what: str) -> Iterato
         more = f" and {len(addresses) - len(names):,} more" if len(addresses) > len(names) else ""
         shown = f"{', '.join(names)}{more}"
         yield f"> [!{kind}]\n> **{phrases.count(len(addresses), 'change')} {what}:** {shown}"
-
-
-def _format_approvals(plan: Plan, room: int) -> Iterator[str]:
-    """Yield who has to agree to what, once for each policy: the reason for this comment."""
-    pages = {each.id: each.url for each in plan.change_requests}
-    groups = [
-        each for each in approvals.group_by_gate(plan.writes) if each.verdict is not Verdict.BYPASS
-    ]
-
-    def draw(group: ApprovalGroup) -> str:
-        return _format_group(group, pages.get(group.gate.change_request or ""), plan.host)
-
-    if groups:
-        yield "\n".join(("#### Approvals", "", *list_fitting(groups, draw, room)))
-
-
-def _format_group(group: ApprovalGroup, url: str | None, host: str) -> str:
-    """Return `- ⏸ **2 changes wait for approval** under `…` of `…`: 2 of `alice`, …`, and which."""
-    gate = group.gate
-    where = f" of {format_code(group.where)}" if group.where else ""
-    quorum = f"{gate.quorum} of " if gate.quorum is not None else ""
-    text = f"- {group.mark} **{group.what}** under {format_code(group.policy)}{where}: "
-    text += f"{quorum}{_format_people(group)}"
-    if gate.expires_after:
-        text += f"; expires after {format_code(gate.expires_after)}"
-    if url and is_page_of(url, host):
-        text += f" · [open the request]({url})"
-    names = [format_code(change.address.name) for change in group.changes[:_NAMED]]
-    more = (
-        f" and {len(group.changes) - len(names):,} more" if len(group.changes) > len(names) else ""
-    )
-    return f"{text}\n  - {', '.join(names)}{more}"
-
-
-def _format_people(group: ApprovalGroup) -> str:
-    """Return everybody by name, those who cannot approve with the reason."""
-    shown: list[str] = []
-    named = 0
-    for role, members in approvals.list_people(group.gate):
-        kept = members[: max(0, _PEOPLE - named)]
-        named += len(kept)
-        people = [
-            f"{format_code(person.email)} ({escape_prose(person.cannot)})"
-            if person.cannot
-            else format_code(person.email)
-            for person in kept
-        ]
-        if len(members) > len(kept):
-            people.append(f"{len(members) - len(kept):,} more")
-        joined = ", ".join(people) or "nobody"
-        shown.append(f"{format_code(role)} ({joined})" if role else joined)
-    return ", ".join(shown[:_PEOPLE]) or "nobody"
 
 
 def _format_findings(plan: Plan, room: int) -> Iterator[str]:
