@@ -57,10 +57,11 @@ class FoundRequest:
         return f"{self.payload.get('resource_type')}/{self.payload.get('resource_id')}"
 
     def is_named_by(self, text: str) -> bool:
-        """Return whether a text is the address, or the beginning of the ID."""
+        """Return whether a text is the address, its last part, or the beginning of the ID."""
         if "/" in text:
             return self.address == text
-        return str(self.payload["id"]).casefold().startswith(text.casefold())
+        begins_so = str(self.payload["id"]).casefold().startswith(text.casefold())
+        return begins_so or str(self.address or "").rpartition("/")[2] == text
 
     def describe(self) -> str:
         """Return the ID with what it is about, to choose one of several."""
@@ -155,7 +156,7 @@ def add_names(reader: Reader, requests: Sequence[FoundRequest]) -> Iterator[Open
 def find_request(
     reader: Reader, text: str, organization: str | None, project: str | None
 ) -> FoundRequest:
-    """Return the change request with an ID, a unique beginning of one, or an address.
+    """Return the change request with an ID, a unique beginning of one, an address or a key.
 
     Open requests come first: others are searched only if no open one matches.
     """
@@ -175,7 +176,7 @@ def find_request(
             raise _make_ambiguous_error(text, candidates)
     raise ReconcilerError(
         f"no change request matches {text!r}",
-        why="no change request that this key can see has this address or an ID that begins so",
+        why="no change request that this key can see has this address, key or beginning of an ID",
         fix="reconciler requests list --state all",
     )
 

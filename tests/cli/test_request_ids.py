@@ -89,3 +89,16 @@ def test_cancel_takes_yes(filed):
 
     assert 0 == repo.run("requests", "cancel", A, "--yes").code
     assert "rejected" in repo.run("requests", "show", A).out
+
+
+def test_a_key_stands_for_the_request_about_its_flag(world):
+    """As in --select; a key that no request is about matches nothing."""
+    repo = world(gated(acme.live_flag("new-nav")))
+    repo.write("flags.yaml", acme.flag("new-nav", active=True))
+    repo.run("apply", "--yes")
+
+    approved = repo.run("requests", "approve", "new-nav", "--yes", token="phx_alice")
+
+    assert 0 == approved.code, approved.err
+    assert "applied" in repo.run("requests", "show", "new-nav").out
+    assert 1 == repo.run("requests", "show", "old-nav").code

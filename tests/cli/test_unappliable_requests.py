@@ -88,8 +88,8 @@ def test_lost_access_says_what_to_give_back_or_who_files_again(repo):
     done = repo.run("apply", "--yes", "--format", "json")
     text = repo.run("apply", "--yes").out
 
-    assert "Next: have what is in the way decided or cancelled, then apply again." in text
-    assert "have what waits approved" not in text
+    assert "Next: ask for a decision on the open requests, then run apply again." in text
+    assert "ask for approval" not in text
     for text in texts:
         assert GONE in text
         assert "give carol@acme.test access to the flag again" in text

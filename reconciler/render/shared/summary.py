@@ -30,6 +30,11 @@ from reconciler.planfile import codec, reader, results
 from reconciler.render.shared import attribution, values
 from reconciler.render.shared.phrases import choose, count
 
+_SHORT_ID: Final = 8  # of a change request: `requests show` accepts a beginning
+_NO_BASE: Final = (
+    "No base yet: the plan does not know whether the files or PostHog changed. The first complete "
+    "apply records one."
+)
 _ASKED: Final = {
     Verdict.PENDING: "waits for",
     Verdict.BLOCKED: "blocked by",
@@ -175,7 +180,7 @@ def describe_base(plan: Plan, *, drift: bool = False) -> str:
     )
     unknown = any(field.cause is Cause.UNKNOWN for field in fields)
     is_shown = unknown and not drift
-    return "no base: causes are unknown, and drift cannot be detected" if is_shown else ""
+    return _NO_BASE if is_shown else ""
 
 
 def get_origin(plan: Plan) -> tuple[str, str]:
@@ -258,7 +263,7 @@ def _describe_not_applied(change: Change) -> Iterator[str]:
     """Say what apply would still do: a row per field or object, and what it waits for."""
     gate, waits = change.gate, ""
     if gate.change_request is not None and gate.verdict in _ASKED:
-        waits = f" ({_ASKED[gate.verdict]} change request {gate.change_request})"
+        waits = f" ({_ASKED[gate.verdict]} change request {gate.change_request[:_SHORT_ID]})"
     if change.action is not Action.UPDATE:
         what = "to be created" if change.action is Action.CREATE else "to be deleted"
         yield f"{change.address}: {what}{waits}"

@@ -252,11 +252,13 @@ def _list_next_steps(rows: Iterable[Outcome], plan: Plan, *, stopped: bool) -> l
         return [*(lines or [fix]), *_describe_plan_errors(plan)]
     waiting = {_is_held_up(row) for row in rows if row.result is Result.WAITING}
     if True in waiting:
-        lines.append("Next: have what is in the way decided or cancelled, then apply again.")
+        lines.append("Next: ask for a decision on the open requests, then run apply again.")
     if False in waiting:
-        lines.append("Next: have what waits approved (reconciler requests list), then apply again.")
+        lines.append(
+            "Next: ask for approval (reconciler requests list shows whom), then run apply again."
+        )
     if Result.REFUSED in results:
-        lines.append("Next: look at what was refused with reconciler plan, then apply again.")
+        lines.append("Next: check the refused changes with reconciler plan, then run apply again.")
     if failed or unstarted:
         lines.append(fix)
     elif results & _STOPPED == {Result.SKIPPED}:

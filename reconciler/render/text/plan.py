@@ -103,7 +103,8 @@ def _format_header(name: str, base: str, plan: Plan, look: TextStyle) -> Iterato
     host = f" ({escape(plan.host)})" if plan.host else ""
     yield f"{look.paint(f'reconciler {name}:', 'bold')} target {escape(plan.target)}{host}"
     if base:
-        yield look.paint(escape(base), "dim")
+        for line in wrap(escape(base), indent="", width=look.width, hang=""):
+            yield look.paint(line, "dim")
     if look.verbose:
         creation = f"made {plan.created_at}, " if plan.created_at else ""
         sent = phrases.count(plan.requests.reads, "request")

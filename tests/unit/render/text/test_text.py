@@ -237,7 +237,10 @@ def test_what_waits_is_told_with_its_page_and_its_people():
 
     assert f"http://127.0.0.1:8000/project/1/approvals/{samples.REQUEST}" in shown
     assert "feature_flag.update: 2 approvals from alice@acme.test or Release managers" in shown
-    assert "Next: have what waits approved (reconciler requests list), then apply again." in shown
+    assert (
+        "Next: ask for approval (reconciler requests list shows whom), then run apply again."
+        in shown
+    )
 
 
 def test_what_is_in_the_way_is_nothing_to_be_approved():
@@ -249,8 +252,8 @@ def test_what_is_in_the_way_is_nothing_to_be_approved():
 
     shown = render.outcomes([row], plan, format="text", color=False)
 
-    assert "Next: have what is in the way decided or cancelled, then apply again." in shown
-    assert "have what waits approved" not in shown
+    assert "Next: ask for a decision on the open requests, then run apply again." in shown
+    assert "ask for approval" not in shown
     assert text.format_outcome_line(row, color=False).endswith(
         "  waits: f is held by an open change request"
     )
