@@ -165,10 +165,10 @@ class Session:
             click.echo(text, err=True)
 
     def note_ignored(self, number: int) -> None:
-        """Say that `ignore` covers declared resources: they are never applied."""
-        if number:
-            what = f"{phrases.count(number, 'declared resource')} not changed"
-            self.note(f"{what}: `ignore` of the target covers {'it' if number == 1 else 'them'}")
+        """Say with --verbose that `ignore` covers declared resources: they are never applied."""
+        if number and self.verbose:
+            what = phrases.count(number, "declared resource")
+            self.note(f"ignoring {what} (`ignore` of the target in reconciler.yaml)")
 
     def fail(self, sentences: Iterable[str], format: str) -> None:
         """Say on stderr that a plan has errors, where nobody sees stdout, or it is for programs."""

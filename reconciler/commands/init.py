@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 SETTINGS = "reconciler.yaml"
 EXAMPLES = "config/examples.yaml"
+EXAMPLE_PATTERN = "*/your-organization/*"  # in `ignore` of the settings
 CODEOWNERS = "CODEOWNERS"
 OTHER_CODEOWNERS = tuple(f"{folder}/{CODEOWNERS}" for folder in (".github", ".gitlab", "docs"))
 GITIGNORE, IGNORED = ".gitignore", (".reconciler/", "plan.json")
@@ -106,7 +107,7 @@ def _name_pipeline_file(pipeline: "Pipeline") -> str:
 def _scaffold(root: Path, pipeline: "Pipeline | None") -> Iterator[tuple[str, str]]:
     """Write every file; yield it with what happened to it."""
     files = {SETTINGS: _template(SETTINGS)}
-    if os.path.lexists(root / EXAMPLES) or not _has_resource_files(root / "config"):
+    if os.path.lexists(root / EXAMPLES) or _wants_examples(root):
         files[EXAMPLES] = _template("examples.yaml")
     owners = next((path for path in OTHER_CODEOWNERS if os.path.lexists(root / path)), CODEOWNERS)
     files[owners] = _template(CODEOWNERS)
@@ -130,8 +131,15 @@ def _template(name: str) -> str:
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def _has_resource_files(folder: Path) -> bool:
-    return any(is_resource_file(path.name) for path in folder.rglob("*"))
+def _wants_examples(root: Path) -> bool:
+    """Return whether the folder has no resources yet, and its settings ignore the examples.
+
+    Examples are documents like any other: other settings would have them applied.
+    """
+    if any(is_resource_file(path.name) for path in (root / "config").rglob("*")):
+        return False
+    settings = root / SETTINGS
+    return not os.path.lexists(settings) or EXAMPLE_PATTERN in _read_scaffold_file(settings)
 
 
 def _create(root: Path, path: str, text: str) -> str:

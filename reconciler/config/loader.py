@@ -35,7 +35,6 @@ from reconciler.files.text import (
     RefusedError,
     compute_blob_id,
     find_secret_keys,
-    has_only_comments,
     make_error,
     split_lines,
 )
@@ -217,7 +216,7 @@ class _Loader:
         documents = self.earlier.find_documents(display, data)
         if documents is None:
             documents = reader.read_documents(data, display, self.findings)
-        if not documents and len(self.findings) == count and not has_only_comments(data):
+        if not documents and len(self.findings) == count:
             fix = "remove the file, or write a document into it"
             self.findings.append(make_refusal(display, "no document in this file", fix=fix).finding)
         if len(self.findings) > count:

@@ -75,12 +75,6 @@ def _is_in_emoji(text: str, at: int) -> bool:
     return follows_symbol and following != "" and unicodedata.category(following) in symbols
 
 
-def has_only_comments(data: bytes) -> bool:
-    """Return whether a YAML file has comments and nothing else: it declares nothing on purpose."""
-    lines = [line for line in map(bytes.strip, data.splitlines()) if line]
-    return bool(lines) and all(line.startswith(b"#") for line in lines)
-
-
 def find_tab_indents(text: str) -> Iterator[int]:
     """Return the offset of the first character of each line that has a tab before it."""
     return (match.end() for match in _TAB_INDENT.finditer(text))

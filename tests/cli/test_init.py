@@ -61,37 +61,57 @@ def test_what_is_there_is_never_overwritten(world):
     assert not (repo.folder / "new/config/examples.yaml").exists()
 
 
-def test_the_examples_declare_nothing_and_cost_no_output(world):
-    """One example of each kind, in comments: no command mentions them."""
+def test_there_is_one_example_of_each_kind_and_none_is_ever_applied(world):
+    """They are documents that the settings ignore; no command spends a line on them."""
     repo = world(acme.seed())
     repo.run("init")
     repo.commit()
+    text = (repo.folder / "config/examples.yaml").read_text(encoding="utf-8")
 
-    assert "Valid: 0 resources." in repo.run("validate").out
+    documents = list(yaml.safe_load_all(text))
+    assert sorted(KINDS) == sorted(document["kind"] for document in documents)
+    assert f"Valid: {len(KINDS)} resources." in repo.run("validate").out
     for command in (["validate"], ["plan", "--detailed-exitcode"], ["apply", "--yes"], ["drift"]):
         done = repo.run(*command)
         assert done.code == 0, done.out + done.err
-        assert "ignore" not in done.err
-        assert "example" not in done.out + done.err
+        assert "your-organization" not in done.out + done.err
+        assert "ignor" not in done.err
+    said = f"ignoring {len(KINDS)} declared resources (`ignore` of the target in reconciler.yaml)"
+    assert said in repo.run("--verbose", "plan").err
     assert repo.sandbox.writes() == []
 
 
-def test_each_example_is_valid_once_it_is_copied(world):
-    """Without the first "# " of each line."""
+def test_without_the_settings_the_examples_cannot_be_created_either(world):
+    """From a folder above, where nothing ignores them."""
+    repo = world(acme.seed())
+    repo.run("init", "inside")
+    done = repo.run("apply", "--yes")
+
+    assert done.code == 1
+    assert "is not the id of Organization/your-organization" in done.out + done.err
+    assert repo.sandbox.writes() == []
+
+
+def test_an_example_with_another_organization_counts(world):
+    """Then it is a document like any other."""
     repo = world(acme.seed())
     repo.run("init")
     file = repo.folder / "config/examples.yaml"
-    text = file.read_text(encoding="utf-8").split("\n#\n", 2)[2]
-    assert all(line.startswith("# ") for line in text.splitlines())
-    copied = re.sub(r"(?m)^# ", "", text)
+    text = file.read_text(encoding="utf-8").replace("your-organization", "acme")
+    file.write_text(text, encoding="utf-8")
 
-    file.write_text(copied.replace("your-organization", "acme"), encoding="utf-8")
-    done = repo.run("validate")
-
-    kinds = [document["kind"] for document in yaml.safe_load_all(copied)]
-    assert sorted(KINDS) == sorted(kinds)
-    assert f"Valid: {len(KINDS)} resources" in done.out, done.err
     assert "+ FeatureFlag/acme/Web/new-checkout" in repo.run("plan").out
+
+
+def test_settings_of_a_user_get_no_examples_that_they_would_apply(world):
+    """They do not ignore them; settings of a first `init` do."""
+    repo = world(acme.seed())
+    repo.write("new/reconciler.yaml", "version: 1\ntargets: {mine: {paths: [config]}}\n")
+
+    assert "examples.yaml" not in repo.run("init", "new").out
+    repo.run("init", "other")
+    (repo.folder / "other/config/examples.yaml").unlink()
+    assert "created  other/config/examples.yaml" in repo.run("init", "other").out
 
 
 def test_schemas_of_another_version_are_written_again(world):

@@ -276,7 +276,8 @@ def _describe_not_applied(change: Change) -> Iterator[str]:
 def _list_ignored(plan: Plan) -> Iterator[Notice]:
     whole = tuple(str(ignored.address) for ignored in plan.ignored if not ignored.path)
     if whole:
-        yield Notice(f"{count(len(whole), 'resource')} ignored, as reconciler.yaml says", whole)
+        title = f"{count(len(whole), 'resource')} ignored (`ignore` in reconciler.yaml)"
+        yield Notice(title, whole, quiet=True)
     fields = tuple(_describe_ignored(ignored) for ignored in plan.ignored if ignored.path)
     if fields:
         verb = choose(len(fields), "differs", "differ")

@@ -185,6 +185,7 @@ def test_a_file_is_read_once_however_often_it_is_named(folder):
         ({"config/x.md": ""}, "config", "config:1:1: no YAML file in this folder"),
         ({"a.yaml": ""}, ".", "a.yaml:1:1: no document in this file"),
         ({"a.yaml": "\n  \n"}, ".", "a.yaml:1:1: no document in this file"),
+        ({"a.yaml": "# kind: Role\n\n  # - x\n"}, ".", "a.yaml:1:1: no document in this file"),
         ({"a.yaml": "# x\n---\n---\n"}, ".", "a.yaml:1:1: no document in this file"),
         ({"reconciler.yaml": "version: 1"}, ".", ".:1:1: no YAML file in this folder"),
     ],
@@ -195,13 +196,6 @@ def test_nothing_is_never_taken_for_an_empty_configuration(folder, contents, pat
 
     assert finding.code == "R010"
     assert said == f"{finding.source}: {finding.message}"
-
-
-def test_a_file_of_comments_declares_nothing(folder):
-    """On purpose, unlike an empty file: `init` writes its examples so."""
-    folder.write({"a.yaml": "# kind: Nope\n\n  # - x\n", "b.yaml": "#"})
-
-    assert {} == folder.load().declared.resources
 
 
 def test_one_unusable_path_does_not_hide_the_errors_of_others(folder):

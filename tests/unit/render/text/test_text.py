@@ -109,7 +109,7 @@ def test_a_plan_without_a_base_says_so_once():
     change = samples.update("a", FieldChange("active", live=False, desired=True))
     shown = render.plan(Plan((change, samples.PENDING)), format="text")
 
-    assert shown.count("no base") == 1
+    assert shown.count("No base yet") == 1
     assert "[" not in shown.split("active")[1].split("\n")[0]
 
 
