@@ -17,7 +17,6 @@ STYLE = ROOT / "docs" / "style.md"
 SANDBOX = ROOT / "reconciler" / "sandbox"
 POSTHOG_TEXTS = {SANDBOX / "api", SANDBOX / "rules"}  # answers of the sandbox are PostHog's words
 PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")} - {STYLE})
-HISTORY = {"ci.md", "init.md"}
 LONGEST_SENTENCE = 40  # words
 FENCED = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
 SENTENCE_END = re.compile(r"[.!?:;](?=\s|$)|\n\s*\n|\n\s*(?:[*#|]|\d+\.)|\|")
@@ -110,8 +109,7 @@ def list_descriptions(node: object) -> Iterator[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_uses_the_words_of_the_glossary(page):
     """Code and console blocks are the program's own words, which the next tests check."""
-    if page.name not in HISTORY:
-        assert [] == find_breaches(read_prose(page))
+    assert [] == find_breaches(read_prose(page))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -122,8 +120,7 @@ def test_no_sentence_of_a_page_needs_a_second_reading(page):
         " ".join(each.split()) for each in sentences if len(each.split()) > LONGEST_SENTENCE
     ]
 
-    if page.name not in HISTORY:
-        assert [] == too_long
+    assert [] == too_long
 
 
 def test_messages_and_help_use_the_words_of_the_glossary():

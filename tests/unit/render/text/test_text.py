@@ -114,7 +114,7 @@ def test_a_plan_without_a_base_says_so_once():
 
 
 def test_only_creations_need_no_base():
-    assert "no base" not in render.plan(Plan((samples.CREATED_ROLE,)), format="text")
+    assert "No base yet" not in render.plan(Plan((samples.CREATED_ROLE,)), format="text")
 
 
 def test_the_last_line_counts_what_apply_would_do():
