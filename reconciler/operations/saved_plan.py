@@ -142,7 +142,7 @@ def resume(
     ]
     everything = (*todo, *(item.change for item in parts.changed))
     changes, cycles = ordering_changes.order_changes(
-        everything, edges, effects.find_gate_effects(everything, live)
+        everything, edges, effects.find_gate_effects(everything, live), live
     )
     stopped = {item.address for item in refusals if item.address}
     refusals += findings.report_dependants(changes, saved.writes, stopped)

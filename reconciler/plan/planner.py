@@ -67,7 +67,7 @@ def build_plan(
     changes, held = checks.hold_back_deletes(compared.changes, (*unresolved, *problems))
     gate_effects = effects.find_gate_effects(changes, live)
     changes = _add_gates_and_schedules(changes, live, gate_effects)
-    changes, cycles = ordering_changes.order_changes(changes, edges, gate_effects)
+    changes, cycles = ordering_changes.order_changes(changes, edges, gate_effects, live)
     reported = (
         *picked.findings,
         *unresolved,

@@ -1,24 +1,36 @@
-"""Say what PostHog writes together with a change: flags with their holdout (contract 16)."""
+"""Say what PostHog writes together with a change: flags with their holdout (contract 16).
+
+Such a write ends the change requests of these flags. So it goes before gated changes of the flags;
+if it has to wait for approval itself, the plan warns of the requests that it will end.
+"""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Final
 
 from reconciler.kinds import KINDS
 from reconciler.model import (
+    Action,
+    Address,
     Change,
     ChangeRequest,
+    Confidence,
     Finding,
     Live,
+    RequestPlan,
     Rewrites,
     RewrittenObject,
     Severity,
     Unreadable,
+    Verdict,
 )
 from reconciler.plan.approvals import messages, staleness, write_gates
 from reconciler.plan.diff.references import NOUNS
 
 _Place = tuple[str, tuple[str, ...]]  # kind and scope
+_ByName = Mapping[Address | tuple[str, str | None], Change]
+_WRITTEN: Final = frozenset({Verdict.NONE, Verdict.BYPASS})
 
 
 def list_rewriting(changes: Collection[Change]) -> frozenset[_Place]:
@@ -48,8 +60,16 @@ def add_warnings(changes: tuple[Change, ...], live: Live) -> tuple[Change, ...]:
     if not live.rewritten:
         return changes
     requests = _index_requests(live)
+    index = _index_changes(change for change in changes if change.action is not Action.NONE)
     return tuple(
-        replace(change, warnings=(*change.warnings, *_list_warnings(change, live, requests)))
+        replace(
+            change,
+            warnings=(
+                *change.warnings,
+                *_list_warnings(change, live, requests),
+                *_list_later_warnings(change, live, index),
+            ),
+        )
         for change in changes
     )
 
@@ -101,6 +121,75 @@ def _list_warnings(
                 for _, request in sorted(ended.items())
             ),
             fix="have them decided first, or file them again afterwards",
+            source=change.source,
+            address=change.address,
+        )
+
+
+def add_needs(
+    moving: Mapping[Address, Change], needs: Mapping[Address, set[Address]], live: Live
+) -> None:
+    """Let changes that may file a request wait for what would end it by being written later.
+
+    What waits for approval itself holds nothing back: nobody knows for how long.
+    """
+    first = [c for c in moving.values() if c.gate.verdict in _WRITTEN and list_rewritten(c, live)]
+    if not first:
+        return
+    index = _index_changes(moving.values())
+    for change in first:
+        for other in _find_changes(list_rewritten(change, live), index):
+            if _may_file(other):
+                needs[other.address].add(change.address)
+
+
+def _index_changes(changes: Iterable[Change]) -> _ByName:
+    """Return the changes by their addresses, and by kind and live id."""
+    index: dict[Address | tuple[str, str | None], Change] = {}
+    for change in changes:
+        index[change.address] = index[change.address.kind, change.live_id] = change
+    return index
+
+
+def _find_changes(rewritten: Iterable[RewrittenObject], index: _ByName) -> Iterator[Change]:
+    """Yield the changes of these objects, each once."""
+    found = (index.get((o.address.kind, o.id or None), index.get(o.address)) for o in rewritten)
+    yield from {change.address: change for change in found if change is not None}.values()
+
+
+def _files(change: Change) -> bool:
+    """Return whether the run will file a change request for a change."""
+    gate = change.gate
+    if gate.request_plan is RequestPlan.REPLACE_AND_WAIT:
+        return True
+    return gate.waits and gate.verdict is not Verdict.PENDING
+
+
+def _may_file(change: Change) -> bool:
+    """Return whether the run may file a change request for a change."""
+    unsure = change.gate.confidence is not Confidence.CERTAIN
+    return _files(change) or (unsure and change.gate.verdict in {Verdict.NONE, Verdict.SPLIT})
+
+
+def is_cleared(kind: str) -> bool:
+    """Return whether PostHog removes references to objects of a kind when it deletes them."""
+    return kind in KINDS and KINDS[kind].rewrites is not None
+
+
+def _list_later_warnings(change: Change, live: Live, index: _ByName) -> Iterator[Finding]:
+    """Warn of requests that this run files, if what ends them waits for approval itself."""
+    if change.gate.verdict in _WRITTEN or not (rewritten := list_rewritten(change, live)):
+        return
+    names = sorted(o.address.name for o in _find_changes(rewritten, index) if _files(o))
+    if names:
+        many = "request" if len(names) == 1 else "requests"
+        yield Finding(
+            code="ends-requests",
+            severity=Severity.WARNING,
+            message=f"{change.address}: once approved, this ends the change {many} that this run "
+            f"files for {', '.join(names)}",
+            why="PostHog then writes these flags, and a request is for the version that it saw",
+            fix="have these flags decided first; otherwise run apply again afterwards",
             source=change.source,
             address=change.address,
         )

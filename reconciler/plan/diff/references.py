@@ -163,6 +163,8 @@ class _KnownNames:
             problem = self._report_ambiguous(resource, target, path)
         elif not live_count and not declared:
             problem = self._report_unknown(resource, target, path)
+        elif target.kind in _APART and self._is_declared_absent(target):
+            problem = self._report_deleted(resource, target, path)
         elif not live_count and target.kind == "Member":
             return None, None  # the Member document has the finding
         elif not live_count and not any(address in self._picked.resources for address in declared):
@@ -190,6 +192,10 @@ class _KnownNames:
         if (target.parts[:-1], id_) in self._owners[target.kind]:
             return None
         return self._report_unknown(resource, target, path)
+
+    def _is_declared_absent(self, target: Address) -> bool:
+        resource = self._desired.resources.get(target)
+        return resource is not None and resource.lifecycle.absent
 
     def _find_former(self, target: Address) -> Address | None:
         """Return the resource that has this name until this run renames it."""
@@ -295,6 +301,17 @@ class _KnownNames:
             message=f'{NOUNS[target.kind]} "{target.name}" is renamed to "{renamed.name}" here',
             why="no project has the old name after this run",
             fix=f'write "{renamed.name}"',
+            source=resource.locate(path),
+            address=resource.address,
+        )
+
+    def _report_deleted(self, resource: Resource, target: Address, path: Path) -> Finding:
+        return Finding(
+            code="unknown-reference",
+            severity=Severity.ERROR,
+            message=f'the {NOUNS[target.kind]} "{target.name}" is deleted here',
+            why="its document says `state: absent`",
+            fix=f"remove one of the two: the reference, or `state: absent` of {target}",
             source=resource.locate(path),
             address=resource.address,
         )

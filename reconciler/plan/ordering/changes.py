@@ -2,7 +2,8 @@
 
 organization → project → role → approval policy → feature flag
 
-What only weakens a gate goes after the flags that it covers (`ordering.gates`).
+What only weakens a gate goes after the flags that it covers (`ordering.gates`). A holdout goes
+before gated changes of the flags that PostHog writes with it (`plan.rewrites`).
 """
 
 from collections import defaultdict
@@ -12,14 +13,15 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 
 from reconciler.kinds import KINDS, fold_name
-from reconciler.model import Action, Address, Change, Finding, Severity, iterate_values
+from reconciler.model import Action, Address, Change, Finding, Live, Severity, iterate_values
+from reconciler.plan import rewrites
 from reconciler.plan.diff.references import Edges
 from reconciler.plan.ordering import flag_dependencies, gates
 from reconciler.plan.weakening.effects import GateEffects
 
 
 def order_changes(
-    changes: tuple[Change, ...], edges: Edges, effects: GateEffects
+    changes: tuple[Change, ...], edges: Edges, effects: GateEffects, live: Live
 ) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
     """Return the changes in the order of apply, each with what it depends on."""
     moving = {change.address: change for change in changes if change.action is not Action.NONE}
@@ -29,6 +31,7 @@ def order_changes(
     gates.add_needs(moving, needs, effects)
     flag_dependencies.add_needs(moving, needs)
     _put_deletes_last(moving, needs)
+    rewrites.add_needs(moving, needs, live)
     late = {
         address: _find_late(moving[address], needed, moving) for address, needed in needs.items()
     }
@@ -95,8 +98,8 @@ def _put_deletes_last(
             users[Address(kind, address.parts[:number])].add(address)
         live = moving[address].before
         for reference in KINDS[address.kind].references if live else ():
-            if reference.kind == flag_dependencies.KIND:
-                continue  # see `flag_dependencies`
+            if reference.kind == flag_dependencies.KIND or rewrites.is_cleared(reference.kind):
+                continue  # see `flag_dependencies`; PostHog removes the second from the flags
             for _, name in iterate_values(live.spec if live else {}, reference.path):
                 users[fold_name(reference.target(address, name))].add(address)
     for target, address in doomed.items():

@@ -205,6 +205,6 @@ def test_cycles_are_reported_and_do_not_hang():
         options=selection.PlanOptions(),
     )
 
-    _, findings = changes.order_changes(plan.changes, {a: (b,), b: (a,)}, GateEffects())
+    _, findings = changes.order_changes(plan.changes, {a: (b,), b: (a,)}, GateEffects(), live())
 
     assert [(finding.code, finding.address) for finding in findings] == [("cycle", a), ("cycle", b)]
