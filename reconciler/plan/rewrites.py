@@ -153,8 +153,8 @@ def _index_changes(changes: Iterable[Change]) -> _ByName:
 
 def _find_changes(rewritten: Iterable[RewrittenObject], index: _ByName) -> Iterator[Change]:
     """Yield the changes of these objects, each once."""
-    found = (index.get((o.address.kind, o.id or None), index.get(o.address)) for o in rewritten)
-    yield from {change.address: change for change in found if change is not None}.values()
+    changes = [index.get((o.address.kind, o.id or None), index.get(o.address)) for o in rewritten]
+    yield from {change.address: change for change in changes if change is not None}.values()
 
 
 def _files(change: Change) -> bool:

@@ -208,3 +208,60 @@ def test_a_flag_may_not_name_a_holdout_that_the_same_plan_deletes(make):
     assert done.code == 1
     assert error["message"] == f'the holdout "{NAME}" is deleted here'
     assert error["source"]["line"]
+
+
+def document_policy(action, quorum=1, **spec):
+    """Return a document of a policy like `acme.policy`."""
+    approvers = {"quorum": quorum, "users": ["alice@acme.test", "bob@acme.test"]}
+    spec = {"enabled": True, "conditions": {}, "approvers": approvers, **spec}
+    return acme.document("ApprovalPolicy", spec, project="Web", action=action)
+
+
+FALLBACK = {"quorum": 2, "users": ["alice@acme.test", "bob@acme.test"], "roles": []}
+CONDITION = {"type": "change_amount", "field": "rollout_percentage", "operator": ">", "value": 50}
+STARTS = {
+    "fewer people": ({}, {"quorum": 1}, True),
+    "a condition": ({}, {"quorum": 2, "conditions": CONDITION}, True),
+    "as strict": ({}, {"quorum": 2}, False),
+    "as strict, whatever the condition of the other": (
+        {"conditions": CONDITION},
+        {"quorum": 2},
+        False,
+    ),
+    "disabled": ({}, {"quorum": 1, "enabled": False}, False),
+    "the other is disabled": ({"enabled": False}, {"quorum": 1}, False),
+}
+
+
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("action", [OWN, DELETE])
+@pytest.mark.parametrize("was_there", [True, False])
+def test_an_own_policy_weaker_than_the_fallback_is_a_weakening(make, start, action, was_there):
+    """The policy of flags covers holdouts until they have their own, created or enabled."""
+    before, after, weaker = STARTS[start]
+    fallback = acme.policy("feature_flag.update", approver_config=FALLBACK, **before)
+    own = [acme.policy(action, enabled=False)] if was_there else []
+    repo = make(seed(fallback, *own), document_policy(action, **after))
+    plan = repo.run("plan", "--format", "json")
+    errors = [row for row in plan.json["findings"] if row["severity"] == "error"]
+
+    assert [row["code"] for row in errors] == (["policy-weakened"] if weaker else [])
+    assert repo.run("apply", "--yes").code == (4 if weaker else 0)
+    if weaker:
+        assert "is weaker than the policy that it replaces" in errors[0]["message"]
+        assert repo.run("apply", "--yes", "--allow-weakening").code == 0
+    assert repo.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_a_weaker_own_policy_starts_after_the_holdout_is_written(make):
+    """The change of the same run is still held back by the stricter policy."""
+    fallback = acme.policy("feature_flag.update", approver_config=FALLBACK)
+    repo = make(seed(fallback), document_policy(OWN), holdout(20))
+    plan = repo.run("plan", "--allow-weakening", "--format", "json").json
+    gates = {row["kind"]: row["gate"] for row in plan["changes"]}
+
+    assert [row["kind"] for row in plan["changes"]] == ["ExperimentHoldout", "ApprovalPolicy"]
+    assert gates["ExperimentHoldout"]["quorum"] == 2
+    assert repo.run("apply", "--yes", "--allow-weakening").code == 3
+    rows = repo.run("requests", "list", "--state", "pending", "--format", "json").json
+    assert [row["action_key"] for row in rows] == [OWN]

@@ -5,6 +5,7 @@ Without a policy of its own, the policy of another action applies, and its condi
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Change, WriteGate, get_root
@@ -53,6 +54,22 @@ def may_be_gated(change: Change) -> bool:
     if change.action is Action.NONE or not kind.gated:
         return False
     return bool(kind.gates) or match_write(change) is not None
+
+
+_GATES: Final = {gate.action: gate for kind in KINDS.values() for gate in kind.write_gates}
+
+
+def find_replaced_policy(after: Policy | None, policies: Mapping[str, Policy]) -> Policy | None:
+    """Return the fallback that gates until now what a policy will gate; under its address.
+
+    `policies` are those of the project before. None if the policy itself gated it, or nothing did.
+    """
+    if after is None or not after.enabled or (gate := _GATES.get(after.action)) is None:
+        return None
+    governing = find_governing_policy(gate, policies)
+    if governing is None or governing.is_own:
+        return None
+    return replace(governing.policy, address=after.address)
 
 
 def find_governing_policy(

@@ -15,13 +15,16 @@ from typing import Final
 
 from reconciler.model import GATING_ACTIONS, Action, Change, Finding, Live, Severity, parse_path
 from reconciler.plan.approvals import policies as approvals_policies
-from reconciler.plan.approvals import server_generation
+from reconciler.plan.approvals import server_generation, write_gates
 from reconciler.plan.approvals.policies import Policy
 from reconciler.plan.approvals.server_generation import Generations
 from reconciler.plan.weakening.compare import Reason, compare_policies
 from reconciler.plan.weakening.membership import PEOPLE, MembershipEffects
 from reconciler.plan.weakening.partial_apply import CompletionCheck, StartedCommits
 
+_REPLACED: Final = (
+    "until now the policy for experiments or flags gates these writes, without its condition"
+)
 _ALLOW: Final = "if intended, apply it separately with --allow-weakening; otherwise undo the change"
 
 
@@ -98,10 +101,12 @@ def _check_policy(
     completion: CompletionCheck | None,
     generations: Generations,
 ) -> Iterator[Finding]:
-    before = approvals_policies.find_policy(policies.get(change.address.parts[:-1], {}), change)
+    earlier = policies.get(change.address.parts[:-1], {})
+    before = approvals_policies.find_policy(earlier, change)
     after = approvals_policies.predict_policy(change, before)
+    replaced = write_gates.find_replaced_policy(after, earlier)
     comparison = compare_policies(
-        before, after, effects.before, effects.after, generations=generations
+        replaced or before, after, effects.before, effects.after, generations=generations
     )
     completing = {
         reason
@@ -109,7 +114,7 @@ def _check_policy(
         if completion is not None and completion.covers_reason(before, after, reason)
     }
     if weaker := tuple(reason for reason in comparison.weaker if reason not in completing):
-        yield _report_weakened(change, weaker, comparison.stronger)
+        yield _report_weakened(change, weaker, comparison.stronger, replaced=replaced is not None)
     yield from _report_completion(
         change, (reason.text for reason in comparison.weaker if reason in completing)
     )
@@ -129,19 +134,19 @@ def _check_policy(
 
 
 def _report_weakened(
-    change: Change, weaker: tuple[Reason, ...], stronger: tuple[Reason, ...]
+    change: Change, weaker: tuple[Reason, ...], stronger: tuple[Reason, ...], *, replaced: bool
 ) -> Finding:
-    why = (
-        f"but it is stronger in this: {_join_sentences(r.text for r in stronger)}"
-        if stronger
-        else ""
+    reasons = [f"but it is stronger in this: {_join_sentences(r.text for r in stronger)}"]
+    why = "; ".join(
+        [*([_REPLACED] if replaced else ()), *(reasons if stronger else ())],
     )
+    weakened = "is weaker than the policy that it replaces" if replaced else "is weakened"
     resource, field = change.desired, weaker[0].field
     location = resource.locate(parse_path(field)) if resource is not None and field else None
     return Finding(
         code="policy-weakened",
         severity=Severity.ERROR,
-        message=f"{change.address} is weakened: {_join_sentences(r.text for r in weaker)}",
+        message=f"{change.address} {weakened}: {_join_sentences(r.text for r in weaker)}",
         why=why,
         fix=_ALLOW,
         source=location or change.source,

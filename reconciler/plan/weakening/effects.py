@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.model import Action, Address, Change, Live
-from reconciler.plan.approvals import approvers, server_generation
+from reconciler.plan.approvals import approvers, server_generation, write_gates
 from reconciler.plan.approvals import policies as approvals_policies
 from reconciler.plan.approvals.policies import KIND, Scope
 from reconciler.plan.approvals.server_generation import Generations
@@ -104,9 +104,9 @@ def _list_policy_pairs(changes: Iterable[Change], live: Live) -> Iterator[Policy
             continue
         scope = change.address.parts[:-1]
         live_policy = approvals_policies.find_policy(before.get(scope, {}), change)
-        pair = PolicyPair(
-            change.address, live_policy, approvals_policies.predict_policy(change, live_policy)
-        )
+        planned = approvals_policies.predict_policy(change, live_policy)
+        replaced = write_gates.find_replaced_policy(planned, before.get(scope, {}))
+        pair = PolicyPair(change.address, replaced or live_policy, planned)
         if live_policy is not None:
             changed_actions.add((scope, live_policy.action))
         if any(pair.list_enabled()):
