@@ -40,6 +40,8 @@ class Pipeline:
         targets: the targets of `reconciler.yaml`; several become a matrix.
         keys: the variables that hold the keys.
         source: None leaves a placeholder.
+        notifies: whether a target names webhooks.
+        webhooks: the variables that hold their URLs.
 
     """
 
@@ -47,6 +49,8 @@ class Pipeline:
     targets: Sequence[str]
     keys: Sequence[str]
     source: ProgramSource | None = None
+    notifies: bool = False
+    webhooks: Sequence[str] = ()
 
     @property
     def placeholder(self) -> str | None:
@@ -75,9 +79,8 @@ def render(pipeline: Pipeline) -> str:
         action=f"{source.repository}@{source.commit}" if source else _PLACEHOLDER,
         image=f"{IMAGE}@{load_pins()['images'][IMAGE]}",
         pins={name: format_pin(name) for name in load_pins()["actions"]},
-        keys=pipeline.keys,
+        pipeline=pipeline,
         source=source,
-        target=pipeline.targets[0],
         targets=targets,
         **layout(pipeline, targets),
     )
@@ -96,28 +99,37 @@ def format_pin(name: str) -> str:
 
 
 def _lay_out_github(pipeline: Pipeline, targets: Sequence[str]) -> dict[str, str]:
-    """Return the parts of a workflow that depend on the number of targets and keys."""
-    keys = [f"{key}: ${{{{ secrets.{key} }}}}" for key in pipeline.keys]
-    lines = [*keys, "POSTHOG_HOST: ${{ vars.POSTHOG_HOST }}"]
-    parts = {"key_lines": "".join(f"          {line}\n" for line in lines)}
+    """Return the parts of a workflow that depend on the number of targets and secrets."""
+    parts = {
+        "key_lines": _format_secrets(pipeline.keys),
+        "apply_lines": _format_secrets((*pipeline.keys, *pipeline.webhooks)),
+    }
     if not targets:
-        return {**parts, "suffix": "", "matrix": "", "with_target": ""}
+        name = pipeline.targets[0]
+        return {**parts, "target_name": name, "suffix": "", "matrix": "", "with_target": ""}
     matrix = (
         *("strategy:", "  fail-fast: false", "  matrix:"),
         f"    target: {json.dumps(targets)}",  # quoted: a name may look like a number
     )
     return {
         **parts,
+        "target_name": "${{ matrix.target }}",
         "suffix": "-${{ matrix.target }}",
         "matrix": "".join(f"    {line}\n" for line in matrix),
         "with_target": "          target: ${{ matrix.target }}\n",
     }
 
 
+def _format_secrets(names: Sequence[str]) -> str:
+    lines = [f"{name}: ${{{{ secrets.{name} }}}}" for name in names]
+    lines.append("POSTHOG_HOST: ${{ vars.POSTHOG_HOST }}")
+    return "".join(f"          {line}\n" for line in lines)
+
+
 def _lay_out_gitlab(pipeline: Pipeline, targets: Sequence[str]) -> dict[str, str]:
     """Return the parts of a pipeline that depend on the number of targets."""
-    del pipeline
     if not targets:
-        return {"suffix": "", "matrix": "", "option": ""}
+        return {"target_name": pipeline.targets[0], "suffix": "", "matrix": "", "option": ""}
     matrix = f"  parallel:\n    matrix:\n      - TARGET: {json.dumps(targets)}\n"
-    return {"suffix": "-$TARGET", "matrix": matrix, "option": ' --target "$TARGET"'}
+    option = ' --target "$TARGET"'
+    return {"target_name": "$TARGET", "suffix": "-$TARGET", "matrix": matrix, "option": option}

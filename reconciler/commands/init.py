@@ -79,7 +79,18 @@ def _describe_pipeline(root: Path, ci: str, action: str | None) -> "Pipeline | N
     )
     targets = settings.targets
     keys = dict.fromkeys(target.api_key_env or KEY_VARIABLES[0] for target in targets.values())
-    return Pipeline(ci, tuple(targets), tuple(keys), _parse_action(action))
+    notify = [webhook for target in targets.values() for webhook in target.notify]
+    variables = dict.fromkeys(
+        webhook.removeprefix("env:") for webhook in notify if webhook.startswith("env:")
+    )
+    return Pipeline(
+        ci,
+        tuple(targets),
+        tuple(keys),
+        _parse_action(action),
+        notifies=bool(notify),
+        webhooks=tuple(variables),
+    )
 
 
 def _parse_action(action: str | None) -> "ProgramSource | None":

@@ -231,6 +231,27 @@ def test_several_targets_are_a_matrix_of_the_jobs_on_gitlab(world):
         assert jobs[name]["environment"]["name"].endswith("-$TARGET")
 
 
+@pytest.mark.parametrize("ci", list(WORKFLOWS))
+def test_webhooks_of_a_target_get_reminders(world, ci):
+    """The variable that holds the URL is a secret of the jobs; without webhooks there is none."""
+    repo = world(acme.seed())
+    target = {"notify": ["env:RECONCILER_NOTIFY_URL", "https://hooks.test/x"]}
+    repo.write("new/reconciler.yaml", json.dumps({"version": 1, "targets": {"a": target}}))
+    assert 0 == repo.run("init", "--ci", ci).code
+    assert 0 == repo.run("init", "new", "--ci", ci).code
+    without = (repo.folder / WORKFLOWS[ci]).read_text(encoding="utf-8")
+    text = (repo.folder / "new" / WORKFLOWS[ci]).read_text(encoding="utf-8")
+
+    assert "remind" not in without
+    assert "NOTIFY" not in without
+    assert "requests remind --before 24h" in text
+    assert "RECONCILER_NOTIFY_URL" in text
+    assert "hooks.test" not in text
+    if ci == "github":
+        line = "RECONCILER_NOTIFY_URL: ${{ secrets.RECONCILER_NOTIFY_URL }}"
+        assert 3 == text.count(line)  # apply, its reminder, and drift
+
+
 def test_settings_that_cannot_be_read_stop_init_with_workflows(world):
     """The jobs depend on the targets: nothing is guessed, and nothing is written."""
     repo = world(acme.seed())

@@ -107,6 +107,8 @@ class Forge:
             return 0, ""
         if "waiting" in step.get("if", "") and outputs["waiting"] in {"", "0"}:
             return 0, ""
+        if "schedule" in step.get("if", "") and environ["GITHUB_EVENT_NAME"] != "schedule":
+            return 0, ""
         script, variables = step.get("run", ""), {}
         if "reconciler@" in uses:
             script = RUN
@@ -191,6 +193,45 @@ def test_a_change_outside_git_is_not_reverted_by_the_hourly_run(forge):
 
     assert "[]" == forge.run("pending", "schedule")[1]["targets"]
     assert '["production"]' == forge.run("pending", "push")[1]["targets"]
+
+
+def with_webhooks(repo, url):
+    target = {"host": repo.sandbox.url, "paths": ["flags.yaml"], "notify": [url]}
+    repo.write("reconciler.yaml", json.dumps({"version": 1, "targets": {"production": target}}))
+
+
+def test_the_hourly_run_reminds_each_approver_once(forge, code_host):
+    """What was sent is kept in a ref of the remote, which the next run fetches."""
+    pipeline = pipelines.Pipeline("github", ("production",), ("POSTHOG_API_KEY",), notifies=True)
+    forge = forge(
+        pipelines.render(pipeline), acme.policy("feature_flag.update", expires_after="12:00:00")
+    )
+    with_webhooks(forge.repo, f"{code_host.url}/hook")
+    forge.push()
+
+    codes = [forge.run("apply", event)[0] for event in ("push", "schedule", "schedule")]
+
+    assert [0, 0, 0] == codes
+    events = [json.loads(body)["event"] for _, _, body in code_host.hooks]
+    assert ["approval-requested", "approval-expires"] == events
+
+
+def test_drift_is_sent_once_by_the_daily_runs(forge, code_host):
+    """The job that may only read PostHog pushes one ref."""
+    pipeline = pipelines.Pipeline("github", ("production",), ("POSTHOG_API_KEY",), notifies=True)
+    forge = forge(pipelines.render(pipeline))
+    with_webhooks(forge.repo, f"{code_host.url}/hook")
+    forge.push()
+    assert 0 == forge.run("apply")[0]
+    path = "/api/projects/1/feature_flags/"
+    id_ = forge.repo.sandbox.call("GET", path, token="phx_alice")[1]["results"][0]["id"]
+    groups = {"groups": [{"properties": [], "rollout_percentage": 20}]}
+    forge.repo.sandbox.call("PATCH", f"{path}{id_}/", {"filters": groups}, token="phx_alice")
+
+    runs = [forge.run("drift", "schedule") for _ in range(2)]
+
+    assert ["true", "true"] == [outputs["has-drift"] for _, outputs, _ in runs], runs
+    assert ["drift"] == [json.loads(body)["event"] for _, _, body in code_host.hooks]
 
 
 @pytest.fixture
