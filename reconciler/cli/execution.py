@@ -5,8 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import click
-
 from reconciler import render
 from reconciler.apply import executor
 from reconciler.apply.journal import Journal
@@ -150,7 +148,7 @@ def _account(session: Session, ended: _Ended, planned: Plan, form: str) -> int:
         )
         session.say(line)
         if problems:
-            click.echo(problems, err=True, color=session.color)
+            session.complain(problems)
     else:
         if planned.writes and sys.stdout.isatty() and sys.stderr.isatty():
             session.note("")  # between what was shown as it happened and the account
@@ -164,7 +162,7 @@ def _account(session: Session, ended: _Ended, planned: Plan, form: str) -> int:
             verbose=session.verbose,
             whole=ended.journal,
         )
-        session.say(shown)
+        session.say(shown, wraps=True)
     session.fail(summary.describe_errors(planned, "applied", past=True), form)
     rows = results.complete_outcomes(ended.outcomes, planned)
     return ended.interrupted or results.choose_exit_code(rows, planned, guarded=checks.CODES)

@@ -263,7 +263,8 @@ def _say(error: ReconcilerError, color: str) -> None:
     painted = terminal.colors(color, sys.stderr, os.environ)  # noqa: TID251  there may be no session
     from reconciler.render import text  # noqa: PLC0415  --help does without
 
-    click.echo(text.error(error, color=painted), err=True, color=painted)
+    shown = terminal.fit(text.error(error, color=painted), sys.stderr)
+    click.echo(shown, err=True, color=painted)
 
 
 def _crashed(error: BaseException) -> None:

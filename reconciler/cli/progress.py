@@ -5,14 +5,14 @@ those lines. If stderr is closed, full or gone, nothing is drawn, and the comman
 """
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
-from reconciler.render.text.terminal import count_rows
+from reconciler.cli.terminal import read_size
+from reconciler.render.text.terminal import count_rows, fit_lines
 
 EVERY_S: Final = 0.2
 READING_AFTER_S: Final = 0.5  # what is faster needs no progress
@@ -150,11 +150,12 @@ class LiveArea(Lines):
         with self._lock:
             if self._stream is None or self._over.is_set():
                 return
+            width, height = read_size(self._stream)
+            text = "" if line is None else f"{fit_lines(line, width)}\n"
             if not self._is_shown:
-                self._write("" if line is None else f"{line}\n")
+                self._write(text)
                 return
-            above = "" if line is None else f"{line}\n".replace("\n", f"{_TO_LINE_END}\n")
-            width, height = self._read_size()
+            above = text.replace("\n", f"{_TO_LINE_END}\n")
             start = self._move_to_top(width)
             shown = self._draw(width - 1, height - 1)
             body = f"{_TO_LINE_END}\n".join(shown)
@@ -163,15 +164,8 @@ class LiveArea(Lines):
 
     def _move_to_top(self, width: int | None = None) -> str:
         """Return the codes that move to the first column of the first row of the area."""
-        up = count_rows(self._drawn, width or self._read_size()[0]) - 1
+        up = count_rows(self._drawn, width or read_size(self._handed_in)[0]) - 1
         return f"\r\x1b[{up}A" if up > 0 else "\r"
-
-    def _read_size(self) -> tuple[int, int]:
-        """Return columns and rows of the terminal at this moment."""
-        size = os.terminal_size((80, 24))
-        with suppress(OSError, ValueError, AttributeError):
-            size = os.get_terminal_size(self._stream.fileno())  # type: ignore[union-attr]  # an area has one
-        return max(20, size.columns), max(3, size.lines)
 
 
 def _is_lasting(record: logging.LogRecord) -> bool:

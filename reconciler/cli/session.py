@@ -139,6 +139,11 @@ class Session:
             return 100
         return max(40, shutil.get_terminal_size().columns)
 
+    @property
+    def columns(self) -> int:
+        """Columns of the terminal; 0 elsewhere, where a table may be as wide as it is."""
+        return self.width if sys.stdout.isatty() else 0
+
     def now(self) -> datetime:
         """Return the wall clock, which is read here and nowhere else."""
         return datetime.now(UTC)  # noqa: TID251  the one place
@@ -162,7 +167,7 @@ class Session:
         if self._progress is not None:
             self._progress.ended(text)
         else:
-            click.echo(text, err=True)
+            click.echo(terminal.fit(text, sys.stderr), err=True)
 
     def note_ignored(self, number: int) -> None:
         """Say with --verbose that `ignore` covers declared resources: they are never applied."""
@@ -177,7 +182,7 @@ class Session:
         for sentence in sentences:
             if event_log.emit_event("error", "error", what=sentence) or sys.stdout.isatty():
                 continue
-            click.echo(sanitize.escape(sentence), err=True)
+            self._write_line(sanitize.escape(sentence))
 
     def settings(self, paths: Sequence[str] = ()) -> "Settings":
         """Return reconciler.yaml, or what stands in for it; each is read once."""
@@ -233,9 +238,14 @@ class Session:
         """Return the facts about this run that use cases need."""
         return config_settings.RunFacts(Path.cwd(), self.now(), self.build, self.config)
 
-    def say(self, text: str) -> None:
-        """Print a result on stdout. A reader who went away stops nothing that is under way."""
+    def say(self, text: str, *, wraps: bool = False) -> None:
+        """Print a result on stdout. A reader who went away stops nothing that is under way.
+
+        `wraps`: lines that are too long for a terminal are broken at spaces; not for programs.
+        """
         self.end_progress()
+        if wraps:
+            text = terminal.fit(text, sys.stdout)
         try:
             click.echo(text, nl=not text.endswith("\n"), color=self.color)
             sys.stdout.flush()
@@ -257,10 +267,14 @@ class Session:
             run=self.build.run_url if self.build is not None else "",
             folder=repo_paths.find_current_folder() if form == "sarif" else "",
         )
-        self.say(render(plan, format=form, options=look))
+        self.say(render(plan, format=form, options=look), wraps=form == "text" and not brief)
         if brief and plan.errors:
-            color = self.has_color(sys.stderr)
-            click.echo(text.findings(plan.errors, color=color), err=True, color=color)
+            self.complain(text.findings(plan.errors, color=self.has_color(sys.stderr)))
+
+    def complain(self, text: str) -> None:
+        """Print what went wrong on stderr, in colour if it has any."""
+        self.end_progress()
+        click.echo(terminal.fit(text, sys.stderr), err=True, color=self.has_color(sys.stderr))
 
     def credentials(self, target: "Target") -> "Credentials":
         """Return key and host, checked against each other."""

@@ -5,6 +5,7 @@ import os
 import stat
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import IO
 
 import click
@@ -62,6 +63,23 @@ def is_file(stream: IO[str]) -> bool:
         return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
     except (OSError, ValueError):
         return False
+
+
+def read_size(stream: IO[str]) -> tuple[int, int]:
+    """Return columns and rows of a terminal at this moment."""
+    size = os.terminal_size((80, 24))
+    with suppress(OSError, ValueError):
+        size = os.get_terminal_size(stream.fileno())
+    return max(20, size.columns), max(3, size.lines)
+
+
+def fit(text: str, stream: IO[str]) -> str:
+    """Return text whose lines fit on the terminal; unchanged if `stream` is not a terminal."""
+    if not stream.isatty():
+        return text
+    from reconciler.render.text import terminal  # noqa: PLC0415  --help does without
+
+    return terminal.fit_lines(text, read_size(stream)[0])
 
 
 def can_ask() -> bool:

@@ -112,7 +112,7 @@ def list_(session: Session, /, limit: int, format_: str, **filters: Any) -> int:
         many = query.page_size if query.page is not None else limit
         rows = [log.summarize(entry) for entry in islice(entries, many)]
     shown = render.activity(rows, format=format_, color=session.color)
-    click.echo(shown, color=session.color)
+    session.say(shown, wraps=format_ == "text")
     return 0
 
 
@@ -136,7 +136,7 @@ def list_filters(
             reader, log.organization_id, project_id=log.project_id
         )
     shown = render.activity_filters(available, format=format_, color=session.color)
-    click.echo(shown, color=session.color)
+    session.say(shown, wraps=format_ == "text")
     return 0
 
 

@@ -81,7 +81,7 @@ def command(
     if format_ == "json":
         session.say(format_json(conformance_report.make_document(report)))
     else:
-        session.say("\n".join(_text(report)))
+        session.say("\n".join(_text(report)), wraps=True)
     return _find_exit_code(report) if interrupt.code is None else interrupt.code
 
 

@@ -30,7 +30,8 @@ def command(session: Session, format_: str) -> int:
         }
         for row in read.report.rows
     ]
-    session.say(render.coverage(rows, read.documents, format=format_, color=session.color))
+    shown = render.coverage(rows, read.documents, format=format_, color=session.color)
+    session.say(shown, wraps=format_ == "text")
     for gap in read.unreadable:
         session.warn(f"{gap.kind} of {'/'.join(gap.scope)} cannot be read: {gap.reason}")
     return 1 if read.unreadable else 0

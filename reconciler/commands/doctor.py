@@ -106,7 +106,7 @@ def command(session: Session, format_: str) -> int:
         rows = [asdict(check) for check in checks]
         click.echo(format_json({"ok": not failed, "checks": rows}))
     else:
-        click.echo("\n".join(_text(session, checks)), color=session.color)
+        session.say("\n".join(_text(session, checks)), wraps=True)
     return 1 if failed else 0
 
 

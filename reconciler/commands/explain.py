@@ -2,13 +2,14 @@
 
 import json
 import re
+import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
 
-from reconciler.cli import options
+from reconciler.cli import options, terminal
 from reconciler.config.schema import reference
 from reconciler.config.schema.reference import Field
 from reconciler.config.yaml.scalars import resolve_scalar
@@ -16,6 +17,7 @@ from reconciler.kinds import KINDS
 from reconciler.model import ABSENT
 
 _WIDTH = 96
+_LEAST = 30  # columns of text beside a name
 
 
 @click.command(
@@ -35,14 +37,19 @@ def command(what: str | None, format_: str) -> int:
         if format_ == "json":
             click.echo(json.dumps([_as_json(kind) for kind in kinds], indent=2))
         else:
-            click.echo("\n".join(_format_rows([(kind.kind, kind.description) for kind in kinds])))
+            _print(_format_rows([(kind.kind, kind.description) for kind in kinds]))
         return 0
     field = reference.find_field(what)
     if format_ == "json":
         click.echo(json.dumps(_as_json(field), indent=2))
     else:
-        click.echo("\n".join(_describe_field(field)))
+        _print(_describe_field(field))
     return 0
+
+
+def _print(lines: Iterable[str]) -> None:
+    """Print lines for a person."""
+    click.echo(terminal.fit("\n".join(lines), sys.stdout))
 
 
 def _as_json(field: Field) -> dict[str, Any]:
@@ -96,7 +103,7 @@ def _format_rows(rows: list[tuple[str, str]]) -> Iterator[str]:
     """Yield names and the first sentence about each, in two columns."""
     width = max(len(name) for name, _ in rows) + 2
     for name, text in rows:
-        first, *rest = _wrapped(text, "", _WIDTH - width)
+        first, *rest = _wrapped(text, "", taken=width + 4)
         yield f"{name:<{width}}{first}"
         yield from (f"{'':<{width}}{line}" for line in rest)
 
@@ -106,10 +113,12 @@ def _first_sentence(text: str) -> str:
     return text.split(". ", maxsplit=1)[0].removesuffix(".") + "."
 
 
-def _wrapped(text: str, indent: str, width: int = _WIDTH) -> list[str]:
+def _wrapped(text: str, indent: str, *, taken: int = 0) -> list[str]:
+    """Return text in lines that fit beside what has taken columns already."""
+    width = terminal.read_size(sys.stdout)[0] if sys.stdout.isatty() else _WIDTH
     return textwrap.wrap(
         text,
-        max(40, width),
+        max(_LEAST, min(width, _WIDTH) - taken),
         initial_indent=indent,
         subsequent_indent=indent,
         break_on_hyphens=False,

@@ -60,7 +60,8 @@ def command(
     state = "live" if live else "unmanaged" if unmanaged else "declared"
     chosen = _select(rows, select, exclude, state)
     documents = [_as_document(row) for row in chosen]
-    session.say(render.listing(documents, format=format_, color=session.color))
+    shown = render.listing(documents, format=format_, color=session.color)
+    session.say(shown, wraps=format_ == "text")
     return code
 
 

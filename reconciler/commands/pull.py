@@ -1,6 +1,8 @@
 """`reconciler pull`: what is live becomes files that a person would have written."""
 
 import os
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from reconciler.kinds import KINDS
 from reconciler.model import Address, Declared, matches_any
 from reconciler.operations import inputs, pull
 from reconciler.planfile.reader import format_json
+from reconciler.render import text
 from reconciler.render.shared import phrases
 from reconciler.render.shared.sanitize import escape
 
@@ -193,27 +196,30 @@ def _build_document(done: _Done) -> str:
 
 def _print_pulled(session: Session, done: _Done, choice: Choice) -> None:
     """Print files on stdout, one per line, with kept fields; what was not written on stderr."""
-    _print_written(done)
+    session.say("\n".join(_describe_written(done)), wraps=True)
     _show_left_out(session, done.pulled, choice)
 
 
-def _print_written(done: _Done) -> None:
+def _describe_written(done: _Done) -> Iterator[str]:
+    """Yield a line for each file and field, and the totals."""
     rows = done.rows
     for row in rows:
         count = f"  ({row.resources})" if row.resources else ""
-        click.echo(f"{row.action:<9}  {escape(_format_path(row.path))}{count}")
+        yield f"{row.action:<9}  {escape(_format_path(row.path))}{count}"
     for address, path in done.taken:
-        click.echo(escape(f"taken      {address}: {path}"))
+        yield escape(f"taken      {address}: {path}")
     for field in done.pulled.kept:
-        click.echo(escape(f"kept       {field.address}{f': {field.path}' if field.path else ''}"))
-        click.echo(escape(f"             {_why_kept(field)}"))
+        yield escape(f"kept       {field.address}{f': {field.path}' if field.path else ''}")
+        yield escape(f"             {_why_kept(field)}")
     counts = {name: sum(row.action == name for row in rows) for name in ("written", "updated")}
     number = sum(row.resources for row in rows)
     resources = phrases.count(number, "resource")
-    click.echo(
-        f"{f'Dry run, nothing was written. {resources}' if done.dry else f'Pulled {resources}'}: "
-        f"{counts['written']} files {'would be ' if done.dry else ''}written, "
-        f"{counts['updated']} updated, {len(rows) - sum(counts.values())} unchanged."
+    done_as = f"Dry run, nothing was written. {resources}" if done.dry else f"Pulled {resources}"
+    files = phrases.count(counts["written"], "file")
+    unchanged = len(rows) - sum(counts.values())
+    yield (
+        f"{done_as}: {files} {'would be ' if done.dry else ''}written, "
+        f"{counts['updated']} updated, {unchanged} unchanged."
     )
 
 
@@ -231,15 +237,13 @@ def _show_left_out(session: Session, pulled: PullSelection, choice: Choice) -> N
         more = f" and {len(pulled.foreign) - 5} more" if len(pulled.foreign) > 5 else ""  # noqa: PLR2004  as many as are named
         session.note(f"left to other tools (--include-foreign): {escape(names)}{more}")
     for gap in pulled.unreadable:
-        what = f"error: {gap.kind} of {'/'.join(gap.scope)} cannot be read"
-        click.echo(escape(what), err=True)
-        for label, text in (
-            ("why", gap.reason),
-            ("state", "the rest was pulled"),
-            ("fix", gap.fix),
-        ):
-            if text:
-                click.echo(f"  {label + ':':<7}{escape(text)}", err=True)
+        error = ReconcilerError(
+            f"{gap.kind} of {'/'.join(gap.scope)} cannot be read",
+            why=gap.reason,
+            state="the rest was pulled",
+            fix=gap.fix,
+        )
+        session.complain(text.error(error, color=session.has_color(sys.stderr)))
 
 
 def _why_kept(kept: KeptChange) -> str:

@@ -58,8 +58,10 @@ def list_(
         places = requests.find_projects(reader, organization, project)
         found_requests = requests.list_requests(reader, places, wanted)
         rows = [_summarize(request, reader.host) for request in found_requests]
-    shown = render.change_requests(rows, format=format_, color=session.color)
-    click.echo(shown, color=session.color)
+    shown = render.change_requests(
+        rows, format=format_, color=session.color, width=session.width, columns=session.columns
+    )
+    session.say(shown, wraps=format_ == "text")
     return 0
 
 
@@ -93,7 +95,7 @@ def inbox(session: Session, project: str | None, organization: str | None, forma
         ]
     yours = [row for row in rows if row["waits_for_you"]]
     style = {"color": session.color, "width": session.width}
-    session.say(render.inbox(yours, format=format_, **style))
+    session.say(render.inbox(yours, format=format_, **style), wraps=format_ == "text")
     return 0
 
 
@@ -203,7 +205,7 @@ def _print_request(session: Session, reader: Reader, request: FoundRequest, form
         format=format_,
         color=session.color,
     )
-    session.say(shown)
+    session.say(shown, wraps=format_ == "text")
 
 
 @command.command("wait", epilog="Example: reconciler requests wait ID --timeout 30m")

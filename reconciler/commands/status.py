@@ -34,7 +34,8 @@ def command(session: Session, format_: str) -> int:
         "dirty": git.dirty,
         "requests": [_as_row(request) for request in requests],
     }
-    session.say(render.status(document, format=format_, color=session.color))
+    shown = render.status(document, format=format_, color=session.color, width=session.width)
+    session.say(shown, wraps=format_ == "text")
     return 0
 
 

@@ -122,7 +122,7 @@ def _print_findings(
         else:
             printed = render_text.findings(findings, color=color)
         if code or not session.quiet:
-            click.echo(printed, err=True, color=color)
+            session.complain(printed)
     return code
 
 

@@ -22,6 +22,7 @@ class RenderOptions:
     color: bool = False
     links: bool = False  # whether a terminal opens what is marked as a link
     width: int = 100  # columns
+    columns: int = 0  # of a terminal, where a wider table is hard to read; 0: no terminal
     verbose: int = 0
     zoom: Zoom | None = None  # None: by the size of the plan
     whole: str = ""  # where the whole plan is, for what has to leave something out

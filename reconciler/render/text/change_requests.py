@@ -21,6 +21,7 @@ _STYLES: Final = {
     "failed": "alarm",
     "expired": "yellow",
 }
+_PREFIX: Final = 8  # characters of an ID that are enough if no other begins with them
 _OPEN: Final = {"pending", "approved"}
 _TENSES: Final = {  # by state: what it does to the values, to other flags, and how it is written
     "pending": ("Would change:", "Also changes", "Written as a whole once approved:"),
@@ -37,23 +38,48 @@ _YOURS: Final = "* waits for your vote: reconciler requests approve ID, or rejec
 
 
 def change_requests(rows: Iterable[Mapping[str, Any]], options: RenderOptions) -> str:
-    """Return a table of request rows, newest first as they came."""
-    every, color = list(rows), options.color
+    """Return a table of request rows, newest first as they came.
+
+    On a terminal that is too narrow, IDs are shortened (a prefix is enough in every command);
+    if that is not enough, each request takes two lines.
+    """
+    every = list(rows)
     if not every:
         return "No change requests."
-    cells = [_HEAD, *(_list_cells(row) for row in every)]
-    shown = [[escape(cell) for cell in line] for line in cells]
-    widths = [max(count_columns(line[n]) for line in shown) for n in range(len(_HEAD))]
-    lines = []
-    for number, line in enumerate(shown):
-        padded = [cell + " " * (widths[n] - count_columns(cell)) for n, cell in enumerate(line)]
-        if number:
-            style = _STYLES.get(str(every[number - 1]["state"]), "")
-            padded[1] = paint(padded[1], style, on=color)
-        lines.append("  ".join(padded).rstrip())
-    lines[0] = paint(lines[0], "dim", on=color)
     yours = any(row["waits_for_you"] for row in every)
-    return "\n".join((*lines, *((_YOURS,) if yours else ()), *_format_troubles(every, options)))
+    more = (*((_YOURS,) if yours else ()), *_format_troubles(every, options))
+    cells = [_list_cells(row) for row in every]
+    prefixes = [(id_[:_PREFIX], *rest) for id_, *rest in cells]
+    tables = [cells] if len({row[0] for row in prefixes}) < len(cells) else [cells, prefixes]
+    for table in tables:
+        shown = [[escape(cell) for cell in line] for line in (_HEAD, *table)]
+        widths = [max(count_columns(line[n]) for line in shown) for n in range(len(_HEAD))]
+        if not options.columns or sum(widths) + 2 * (len(widths) - 1) <= options.columns:
+            states = ["", *(str(row["state"]) for row in every)]
+            lines = _format_table(shown, widths, states, color=options.color)
+            return "\n".join((*lines, *more))
+    blocks = (line for row in every for line in _format_block(row, options))
+    return "\n".join((*blocks, *more))
+
+
+def _format_table(
+    rows: list[list[str]], widths: list[int], states: list[str], *, color: bool
+) -> Iterator[str]:
+    """Yield aligned lines; the first one is the head."""
+    for number, line in enumerate(rows):
+        padded = [cell + " " * (widths[n] - count_columns(cell)) for n, cell in enumerate(line)]
+        padded[1] = paint(padded[1], _STYLES.get(states[number], ""), on=color)
+        shown = "  ".join(padded).rstrip()
+        yield shown if number else paint(shown, "dim", on=color)
+
+
+def _format_block(row: Mapping[str, Any], options: RenderOptions) -> Iterator[str]:
+    """Yield a request on two lines, for terminals on which the table does not fit."""
+    id_, state, votes, action, resource, requester, expires = _list_cells(row)
+    painted = paint(escape(state), _STYLES.get(str(row["state"]), ""), on=options.color)
+    yield f"{escape(id_)}  {painted}  {escape(resource)}"
+    facts = f"{action}, {votes} votes, by {requester}; expires {expires}"
+    yield from wrap(escape(facts), indent="  ", width=options.columns)
 
 
 def _format_troubles(rows: Iterable[Mapping[str, Any]], options: RenderOptions) -> Iterator[str]:

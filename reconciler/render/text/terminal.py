@@ -1,5 +1,7 @@
 """Colours of the terminal, links, and lines that fit. `sanitize.escape` comes first."""
 
+import re
+from collections.abc import Iterator
 from typing import Final
 
 from reconciler.render.shared.sanitize import count_columns
@@ -16,6 +18,11 @@ _CODES: Final = {
     "loud": "1;33",
     "alarm": "1;31",
 }
+
+
+_UNSEEN: Final = re.compile(r"\x1b\[[0-9;]*m|\x1b\]8;;.*?\x1b\\")  # our own colours and links
+_COLUMN: Final = re.compile(r" {2,}")  # what separates two columns, or indents a line
+_PART: Final = re.compile(r"[^/.,]*[/.,]*")  # after which a long word may be broken
 
 
 def paint(text: str, style: str, *, on: bool) -> str:
@@ -57,15 +64,59 @@ def format_clock(seconds: float) -> str:
 
 def count_rows(lines: list[str], width: int) -> int:
     """Return the rows that lines drawn for another width take in a terminal of this one."""
-    bare = (count_columns(_strip_colors(line)) for line in lines)
-    return sum(max(1, -(-wide // max(1, width))) for wide in bare)
+    return sum(max(1, -(-_measure(line) // max(1, width))) for line in lines)
 
 
-def _strip_colors(line: str) -> str:
-    """Return the line without its colours: those are our own, the text is escaped."""
-    text, _, rest = line.partition("\x1b[")
-    while rest:
-        _, _, rest = rest.partition("m")
-        piece, _, rest = rest.partition("\x1b[")
-        text += piece
-    return text
+def fit_lines(text: str, width: int) -> str:
+    """Return printed text with no line wider than `width`: a terminal breaks in mid-word.
+
+    A line continues below its last column. Words that are too long are broken at `/`, `.` and `,`;
+    URLs are not, because a break would keep them from being opened.
+    """
+    lines = text.split("\n")
+    if all(len(line) <= width for line in lines) and text.isascii():
+        return text
+    return "\n".join(piece for line in lines for piece in _fit_line(line, width))
+
+
+def _fit_line(text: str, width: int) -> Iterator[str]:
+    if _measure(text) <= width:
+        yield text
+        return
+    plain = _UNSEEN.sub("", text)
+    indent = len(plain) - len(plain.lstrip(" "))
+    ends = [match.end() for match in _COLUMN.finditer(plain) if indent < match.end() <= width // 2]
+    least = indent + 2
+    column = max(least, *ends) if ends else least
+    line, fresh = "", True
+    for word in text.split(" "):
+        if fresh or _measure(line) + 1 + _measure(word) <= width:
+            line, fresh = word if fresh else f"{line} {word}", False
+            continue
+        if not word:  # the gap between columns ends the line
+            continue
+        first, *others = _break_word(word, width - least)
+        if line.strip():
+            yield line.rstrip()
+        line = " " * max(least, min(column, width - _measure(first))) + first
+        for part in others:
+            yield line
+            line = " " * least + part
+    yield line.rstrip()
+
+
+def _break_word(word: str, room: int) -> list[str]:
+    """Return a word in parts that fit, if it can be broken."""
+    if _measure(word) <= room or "://" in word:
+        return [word]
+    parts = [""]
+    for part in _PART.findall(word):
+        if parts[-1] and _measure(parts[-1] + part) > room:
+            parts.append("")
+        parts[-1] += part
+    return parts
+
+
+def _measure(text: str) -> int:
+    """Return the columns of printed text, whose colours and links take none."""
+    return count_columns(_UNSEEN.sub("", text) if "\x1b" in text else text)
