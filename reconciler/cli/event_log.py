@@ -85,3 +85,11 @@ class JsonHandler(logging.Handler):
         at = datetime.fromtimestamp(record.created, UTC)
         facts = {"logger": record.name, "message": record.getMessage()}
         _write("log", record.levelname.lower(), at, facts)
+
+
+class LineFormatter(logging.Formatter):
+    """Format a record as all messages begin: `warning: …`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        return f"{record.levelname.lower()}: {super().format(record)}"

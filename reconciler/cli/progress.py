@@ -11,7 +11,10 @@ from contextlib import suppress
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
+from reconciler.cli import signals
 from reconciler.cli.terminal import read_size
+from reconciler.posthog.client import Reader
+from reconciler.render.text.reading_line import ReadingState, format_reading
 from reconciler.render.text.terminal import count_rows, fit_lines
 
 EVERY_S: Final = 0.2
@@ -166,6 +169,19 @@ class LiveArea(Lines):
         """Return the codes that move to the first column of the first row of the area."""
         up = count_rows(self._drawn, width or read_size(self._handed_in)[0]) - 1
         return f"\r\x1b[{up}A" if up > 0 else "\r"
+
+
+def open_reading_line(reader: Reader, stream: IO[str], *, color: bool) -> LiveArea:
+    """Return an area with one line that says how much a reader has read."""
+    started = reader.clock()
+
+    def draw(width: int, _height: int) -> list[str]:
+        if signals.was_interrupted():  # what ends the command may take a moment
+            return []
+        now = ReadingState(reader.reads, reader.rows, reader.clock() - started, reader.pause_s)
+        return [format_reading(now, color=color, width=width)]
+
+    return LiveArea(stream, draw, after_s=READING_AFTER_S)
 
 
 def _is_lasting(record: logging.LogRecord) -> bool:

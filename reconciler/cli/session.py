@@ -18,7 +18,7 @@ import click
 
 from reconciler import __version__
 from reconciler.ci import environment
-from reconciler.cli import event_log, signals, terminal, throwaway_sandbox
+from reconciler.cli import event_log, terminal, throwaway_sandbox
 from reconciler.cli import report as cli_report
 from reconciler.config import settings as config_settings
 from reconciler.errors import UsageError
@@ -327,19 +327,9 @@ class Session:
             yield
             return
         from reconciler.cli import progress  # noqa: PLC0415  as above
-        from reconciler.render.text import reading_line  # noqa: PLC0415  as above
 
-        started, color = reader.clock(), self.has_color(sys.stderr)
-
-        def draw(width: int, _height: int) -> list[str]:
-            if signals.was_interrupted():  # what ends the command may take a moment
-                return []
-            now = reading_line.ReadingState(
-                reader.reads, reader.rows, reader.clock() - started, reader.pause_s
-            )
-            return [reading_line.format_reading(now, color=color, width=width)]
-
-        with progress.LiveArea(sys.stderr, draw, after_s=progress.READING_AFTER_S) as area:
+        color = self.has_color(sys.stderr)
+        with progress.open_reading_line(reader, sys.stderr, color=color) as area:
             self._progress = area
             try:
                 yield
@@ -365,7 +355,7 @@ class Session:
     def _start_logging(self) -> None:
         """Log warnings to stderr; `-v` logs what is retried, `-vv` every request. Never a key."""
         handler: logging.Handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(_LogLine())
+        handler.setFormatter(event_log.LineFormatter())
         if self.log_format == "json":
             handler = event_log.JsonHandler()
         handler.addFilter(redaction.RedactionFilter())
@@ -394,10 +384,3 @@ class Session:
         self.environ["POSTHOG_HOST"] = self.host = running.url
         self.environ["POSTHOG_API_KEY"] = running.token  # never a key of the real world
         self.note(f"sandbox: {running.url}")
-
-
-class _LogLine(logging.Formatter):
-    """Format a record as all messages begin: `warning: …`."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return f"{record.levelname.lower()}: {super().format(record)}"

@@ -66,11 +66,11 @@ def is_file(stream: IO[str]) -> bool:
 
 
 def read_size(stream: IO[str]) -> tuple[int, int]:
-    """Return columns and rows of a terminal at this moment."""
-    size = os.terminal_size((80, 24))
+    """Return columns and rows of a terminal at this moment; it may not know them, and says 0."""
+    size = os.terminal_size((0, 0))
     with suppress(OSError, ValueError):
         size = os.get_terminal_size(stream.fileno())
-    return max(20, size.columns), max(3, size.lines)
+    return max(20, size.columns or 80), max(3, size.lines or 24)
 
 
 def fit(text: str, stream: IO[str]) -> str:

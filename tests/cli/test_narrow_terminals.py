@@ -22,12 +22,12 @@ def repo(world):
 
 
 def words_at_the_edge(shown):
-    """The pairs of what ends at the last column and what goes on in the first one."""
+    """What ends at the last column, and goes on in the first one; URLs have to stay whole."""
     lines = shown.everything()
     return [
         (line, after)
         for line, after in pairwise(lines)
-        if len(line) == shown.screen.columns and after and not after.startswith(" ")
+        if len(line) == shown.screen.columns and after[:1].strip() and "://" not in line
     ]
 
 
