@@ -10,7 +10,7 @@ LOCK   := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-header --s
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help demo soak mutants clients test lint types unit format bench wheel sbom docs pins site man recording lock clients-lock clean chromium
+.PHONY: help demo soak mutants clients test lint types unit format bench wheel sbom docs pins site man recording picture lock clients-lock clean chromium
 
 help:
 	@echo "make demo    run the main job on examples/acme against the embedded sandbox"
@@ -140,6 +140,9 @@ man: $(READY)  # man/reconciler.1, from the help
 
 recording: $(READY)  # the README's terminal session, from the program
 	$(BIN)/python scripts/record_terminal.py
+
+picture: $(READY) chromium  # the README's picture of the page of a plan, from the program
+	$(BIN)/python -m scripts.picture_page
 
 lock: $(READY)  # what the action and the image install, what builds them and their SBOM, each with hashes
 	$(LOCK) --output-file requirements.lock pyproject.toml

@@ -255,3 +255,15 @@ def test_the_recording_in_the_readme_is_of_the_program(tmp_path):
     assert len(frames) == len(shown.findall("{*}g"))
     assert "needs 2 approvals" in texts[1]
     assert "No changes." in texts[-1]
+
+
+def test_the_picture_in_the_readme_can_be_made_again(tmp_path):
+    """The page of the example is drawn as large as it is shown, and the file stays small."""
+    made, shown = tmp_path / "page.png", ROOT / "docs" / "images" / "plan-page.png"
+    command = [sys.executable, "-m", "scripts.picture_page", made]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=120)
+    new, old = made.read_bytes(), shown.read_bytes()
+
+    assert new[:24] == old[:24]  # a PNG of the same width and height
+    assert 80_000 < len(old) < 250_000
+    assert 80_000 < len(new) < 250_000

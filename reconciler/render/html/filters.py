@@ -5,7 +5,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.model import Address, ApprovalClass, Attribution, Cause, Change, LogAction, Verdict
+from reconciler.model import (
+    Action,
+    Address,
+    ApprovalClass,
+    Attribution,
+    Cause,
+    Change,
+    LogAction,
+    Verdict,
+)
 from reconciler.render.html.approvals import PolicyCard
 from reconciler.render.html.order import TITLES
 from reconciler.render.html.people import Approver
@@ -17,7 +26,7 @@ _PLAN: Final = {
     "action": "Action",
     "gate": "Approval",
     "cause": "Cause",
-    "wave": "Step",
+    "wave": "Order",
     "kind": "Kind",
 }
 _DRIFT: Final = {"action": "Drift", "way": "Approval", "who": "Changed by", "kind": "Kind"}
@@ -36,6 +45,7 @@ _WAYS: Final = {
     _UNAPPLIED: "not applied yet",
 }
 _NAMES: Final[Mapping[str, Mapping[str, str]]] = {
+    "action": {action.value: action.value for action in Action if action is not Action.NONE},
     "gate": {verdict.value: name for verdict, name in GATES.items()},
     "cause": {cause.value: name for cause, name in _CAUSES.items()},
     "wave": TITLES,

@@ -17,7 +17,9 @@
   const named = new Map();
   for (const button of buttons) {
     const { facet, value, groups: numbers } = button.dataset;
-    if (numbers) named.set(`${facet}\n${value}`, new Set(numbers.split(" ")));
+    for (const number of numbers ? numbers.split(" ") : []) {
+      named.set(number, [...(named.get(number) ?? []), [facet, value]]);
+    }
   }
   const facets = [
     "action", "cause", "gate", "wave", "way", "who", "kind", "approver", "required", "policy",
@@ -30,26 +32,34 @@
     return words.get(change);
   };
 
-  const has = (change, facet, value) => {
-    const numbers = named.get(`${facet}\n${value}`);
-    if (numbers) return numbers.has(change.dataset.decisions);
-    return (change.dataset[facet] ?? "").split("\n").includes(value);
-  };
+  const pairs = new Map(changes.map((change) => {
+    const own = facets.flatMap((facet) =>
+      (change.dataset[facet] ?? "").split("\n").filter(Boolean).map((value) => [facet, value]));
+    return [change, [...own, ...(named.get(change.dataset.decisions) ?? [])]];
+  }));
+
+  const has = (change, facet, value) =>
+    pairs.get(change).some((pair) => pair[0] === facet && pair[1] === value);
 
   // Counts, for each button, what it would show together with the other facets.
   const count = (rows) => {
+    const numbers = new Map();
+    for (const { change, misses } of rows) {
+      for (const [facet, value] of misses.length > 1 ? [] : pairs.get(change)) {
+        if (misses.length === 1 && misses[0] !== facet) continue;
+        const key = `${facet}\n${value}`;
+        numbers.set(key, (numbers.get(key) ?? 0) + 1);
+      }
+    }
     for (const button of buttons) {
       const { facet, value } = button.dataset;
-      let number = 0;
-      for (const { change, misses } of rows) {
-        const fits = misses.length === 0 || (misses.length === 1 && misses[0] === facet);
-        if (fits && has(change, facet, value)) number += 1;
-      }
+      const number = numbers.get(`${facet}\n${value}`) ?? 0;
       const on = chosen.get(facet) === value;
       button.setAttribute("aria-pressed", String(on));
       button.classList.toggle("none", number === 0 && !on);
       button.querySelector("b").textContent = format(number);
-      if (on) for (let box = button; box; box = box.parentElement?.closest("details")) box.open = true;
+      const box = on ? button.closest("details") : null;
+      if (box) box.open = true;
     }
   };
 

@@ -59,7 +59,7 @@ class _Tally:
 
 
 def list_people(groups: Iterable[DecisionGroup]) -> tuple[Approver, ...]:
-    """Return everybody whom a waiting change names, the most needed first."""
+    """Return everybody whom a waiting change names, those with the most changes first."""
     waiting = [group for group in groups if group.can_be_decided]
     total = _count_changes(waiting)
     tallies: dict[str, _Tally] = {}
@@ -69,8 +69,8 @@ def list_people(groups: Iterable[DecisionGroup]) -> tuple[Approver, ...]:
     order = sorted(
         tallies.values(),
         key=lambda tally: (
-            -_count_changes(tally.indispensable.values()),
             -_count_changes(tally.groups.values()),
+            -_count_changes(tally.indispensable.values()),
             tally.email.lower(),
         ),
     )

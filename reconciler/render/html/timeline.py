@@ -37,6 +37,7 @@ class TimedRow:
 
     address: Address
     title: str
+    votes: str
     badge: tuple[str, str]  # a style and a text
     link: tuple[str, str | None]  # of a request: the beginning of its id, and its page
     left: str  # how long until it expires or happens
@@ -120,7 +121,8 @@ def _place_request(
     expires = parse_time(request.expires_at)
     return TimedRow(
         address=request.address,
-        title=f"{request.action_key} · {votes}",
+        title=request.action_key,
+        votes=votes,
         badge=(_STYLES.get(request.state, "wait"), request.state),
         link=(request.id[:_ID], request.url),
         left=_describe_distance(expires, now, "expires", "expired"),
@@ -144,6 +146,7 @@ def _place_schedules(
             TimedRow(
                 address=flag.change.address,
                 title="scheduled change",
+                votes="",
                 badge=("", scheduled.repeats) if scheduled.repeats else ("", ""),
                 link=("", None),
                 left=_describe_distance(moment, now, "happens", "was due"),
