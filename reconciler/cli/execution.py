@@ -161,6 +161,7 @@ def _account(session: Session, ended: _Ended, planned: Plan, form: str) -> int:
             width=session.width,
             verbose=session.verbose,
             whole=ended.journal,
+            identities=session.identities,
         )
         session.say(shown, wraps=True)
     session.fail(summary.describe_errors(planned, "applied", past=True), form)

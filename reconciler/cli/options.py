@@ -231,7 +231,9 @@ def report(command: Callable[..., int]) -> Callable[..., int]:
         context = click.get_current_context()
         session: Session = context.obj
         folder = options.pop("report")
-        session.report = cli_report.Report(Path(folder) if folder else None, session.note)
+        session.report = cli_report.Report(
+            Path(folder) if folder else None, session.note, session.identities
+        )
         session.report.open()
         started = session.stamp()
         code, error = 1, None

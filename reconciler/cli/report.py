@@ -48,6 +48,7 @@ class Report:
 
     folder: Path | None
     note: Callable[[str], None]
+    identities: str = "full"  # how plans and outcomes name people, except in JSON
     facts: dict[str, Any] = field(default_factory=dict)
     written: list[str] = field(default_factory=list)
 
@@ -77,8 +78,9 @@ class Report:
             return
         draw = render.drift if drift else render.plan
         self.facts["errors"] = len(plan.errors)
+        whole = str(self.folder / "plan.json")
         for name, form in (("plan.json", "json"), ("plan.html", "html"), ("plan.md", "markdown")):
-            self._keep(name, draw(plan, format=form, whole=str(self.folder / "plan.json")))
+            self._keep(name, draw(plan, format=form, whole=whole, identities=self.identities))
 
     def outcomes(self, ended: Iterable[Outcome], plan: Plan) -> None:
         """Keep what became of each change."""
@@ -89,7 +91,10 @@ class Report:
         self.facts["outcomes"] = document["summary"]
         self.facts["account"] = document["account"]
         self._keep("outcomes.json", digest.format_document(document))
-        self._keep("outcomes.md", render.outcomes(rows, plan, format="markdown"))
+        self._keep(
+            "outcomes.md",
+            render.outcomes(rows, plan, format="markdown", identities=self.identities),
+        )
 
     @contextmanager
     def journal(self, path: Path) -> Iterator[None]:

@@ -265,6 +265,7 @@ class Session:
             zoom=options.Zoom.TOTALS if brief else options.Zoom(self.zoom) if self.zoom else None,
             whole=saved,
             run=self.build.run_url if self.build is not None else "",
+            identities=self.identities,
             folder=repo_paths.find_current_folder() if form == "sarif" else "",
         )
         self.say(render(plan, format=form, options=look), wraps=form == "text" and not brief)

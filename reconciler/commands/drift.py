@@ -13,9 +13,8 @@ from reconciler.cli.notifications import drift as notify_drift
 from reconciler.cli.notifications import requests as notify_requests
 from reconciler.cli.session import Session
 from reconciler.config.settings import Target
-from reconciler.drift.filters import IDENTITIES
 from reconciler.errors import UsageError
-from reconciler.model import Plan, parse_duration
+from reconciler.model import IDENTITIES, Plan, parse_duration
 from reconciler.operations import drift, record_base
 from reconciler.operations.drift import DriftInputs, DriftQuery
 from reconciler.operations.inputs import list_declared

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from reconciler.drift import filters, schedules
+from reconciler.drift import schedules
 from reconciler.drift.activity_replay import WHOLE, LogEvent, ObjectHistory
 from reconciler.drift.approvals import Approvals
 from reconciler.kinds import KINDS
@@ -23,6 +23,7 @@ from reconciler.model import (
     Spec,
     format_time,
     join_sentences,
+    mask_person,
     parse_path,
 )
 
@@ -48,7 +49,7 @@ class Evidence:
 
     def mask_person(self, person: str | None) -> str | None:
         """Return a person as the report may name them."""
-        return filters.mask_person(person, self.identities)
+        return mask_person(person, self.identities)
 
 
 def attribute_changes(changes: tuple[Change, ...], evidence: Evidence) -> tuple[Change, ...]:

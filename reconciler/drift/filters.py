@@ -1,10 +1,8 @@
 """Filter drift by `--since` and `--only`, and by holds."""
 
-import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 from reconciler.model import Action, Address, ApprovalClass, Attribution, Change, Hold, parse_time
 
@@ -97,17 +95,3 @@ def add_holds(
 def _find_longest_hold(change: Change, active: list[Hold], matches: Matches) -> Hold | None:
     matching = [hold for hold in active if matches(change.address, (hold.address,))]
     return matching[-1] if matching else None
-
-
-IDENTITIES: Final = ("full", "initials", "none")
-SYSTEM: Final = "PostHog"  # not a person, so always named
-
-
-def mask_person(person: str | None, identities: str) -> str | None:
-    """Return `dana.smith@acme.test` as it is, as `D.S.`, or None."""
-    if person is None or person == SYSTEM or identities == "full":
-        return person
-    if identities == "none":
-        return None
-    words = re.split(r"[\W_]+", person.partition("@")[0])
-    return "".join(f"{word[0].upper()}." for word in words if word) or None

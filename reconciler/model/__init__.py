@@ -23,6 +23,7 @@ from reconciler.model.approvals import (
     Vote,
 )
 from reconciler.model.attribution import (
+    IDENTITIES,
     LEFT_OUT,
     OWN_CLIENT,
     ApprovalClass,
@@ -34,6 +35,7 @@ from reconciler.model.attribution import (
     Hold,
     LogAction,
     Question,
+    mask_person,
 )
 from reconciler.model.findings import Finding, Severity
 from reconciler.model.gated_writes import Rewrites, WriteGate
@@ -131,6 +133,7 @@ __all__ = [
     "GATING_ACTIONS",
     "HOLDOUT_ACTIONS",
     "ID",
+    "IDENTITIES",
     "LEFT_OUT",
     "LEVELS",
     "NO_GATE",
@@ -227,6 +230,7 @@ __all__ = [
     "keep_spec",
     "locate_value",
     "map_values",
+    "mask_person",
     "matches_any",
     "normalize_set",
     "parse_duration",

@@ -3,6 +3,7 @@
 Values only, in the terms of the files where a person reads them.
 """
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -11,6 +12,8 @@ from typing import Any, Final
 from reconciler.model.source import Source
 
 OWN_CLIENT: Final = "reconciler"  # marks our own writes in the log
+IDENTITIES: Final = ("full", "initials", "none")  # how people are named
+SYSTEM: Final = "PostHog"  # not a person, so always named
 LEFT_OUT: Final = frozenset({"drift-older", "drift-left-out"})  # findings: there is more drift
 
 
@@ -123,3 +126,13 @@ class Gap:
     what: str
     why: str
     fix: str = ""
+
+
+def mask_person(person: str | None, identities: str) -> str | None:
+    """Return `dana.smith@acme.test` as it is, as `D.S.`, or None."""
+    if person is None or person == SYSTEM or identities == "full":
+        return person
+    if identities == "none":
+        return None
+    words = re.split(r"[\W_]+", person.partition("@")[0])
+    return "".join(f"{word[0].upper()}." for word in words if word) or None

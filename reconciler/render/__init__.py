@@ -7,7 +7,9 @@ from typing import Any, Final, Protocol, cast
 
 from reconciler.model import Finding, Outcome, Payload, Plan
 from reconciler.render.shared import change_requests as shared_change_requests
+from reconciler.render.shared import identities
 from reconciler.render.shared.change_requests import People, RequestView, Roles
+from reconciler.render.shared.identities import Initials
 from reconciler.render.shared.options import RenderOptions
 
 FORMATS: Final = ("text", "json", "markdown", "html")
@@ -52,9 +54,16 @@ class _Format(Protocol):
 
 
 def plan(plan: Plan, *, format: str, options: RenderOptions | None = None, **fields: Any) -> str:
-    """Return the plan in one of `FORMATS`; `fields` is short for `RenderOptions`."""
-    shown = plan if format == "json" else _without_unrelated_drift(plan)
-    return _load(format, FORMATS).plan(shown, options or RenderOptions(**fields))
+    """Return the plan in one of `FORMATS`; `fields` is short for `RenderOptions`.
+
+    JSON is for programs, and always whole.
+    """
+    look, shown = options or RenderOptions(**fields), plan
+    if format != "json":
+        shown = _without_unrelated_drift(plan)
+        if look.identities == identities.INITIALS:
+            shown = Initials().mask_plan(shown)
+    return _load(format, FORMATS).plan(shown, look)
 
 
 def _without_unrelated_drift(plan: Plan) -> Plan:
@@ -75,8 +84,12 @@ def outcomes(
     outcomes: Iterable[Outcome], plan: Plan, *, format: str, stopped: bool = False, **fields: Any
 ) -> str:
     """Return what became of a plan. `stopped`: somebody interrupted the run."""
-    module = _load(format, _OUTCOMES)
-    return module.outcomes(outcomes, plan, RenderOptions(**fields), stopped=stopped)
+    module, look = _load(format, _OUTCOMES), RenderOptions(**fields)
+    if format != "json" and look.identities == identities.INITIALS:
+        initials = Initials()
+        plan = initials.mask_plan(plan)
+        outcomes = map(initials.mask_outcome, outcomes)
+    return module.outcomes(outcomes, plan, look, stopped=stopped)
 
 
 def change_requests(rows: Iterable[Mapping[str, Any]], *, format: str, **fields: Any) -> str:

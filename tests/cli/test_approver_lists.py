@@ -1,5 +1,7 @@
 """The Markdown plan, and so the comment on a pull request: each approver once."""
 
+import json
+
 import pytest
 
 from tests import acme, factories
@@ -82,3 +84,54 @@ def test_who_can_approve_nothing_is_named_with_the_reason(world):
     assert "(1 can approve)" in shown
     assert "- `bob@acme.test`: 1 change" == people["bob@acme.test"]
     assert people["ci@acme.test"].startswith("- `ci@acme.test`: nothing (")
+
+
+@pytest.fixture
+def public(github, tmp_path):
+    """Return the environment of a build that everybody can read."""
+    event = tmp_path / "public.json"
+    repository = {"private": False, "visibility": "public"}
+    pull_request = {"number": 7}
+    event.write_text(
+        json.dumps({"repository": repository, "pull_request": pull_request}), encoding="utf-8"
+    )
+    return {**github, "GITHUB_EVENT_PATH": str(event)}
+
+
+def test_a_public_comment_names_people_by_initials(repo, code_host, public):
+    """The comment, the summary of the job and the log; whoever shares initials gets a number."""
+    done = repo.run("ci", "run", "--comment", "plan", **public)
+    (comment,) = code_host.comments
+    plan = json.loads(next(repo.folder.rglob("plan.json")).read_text("utf-8"))
+
+    assert 0 == done.code, done.err
+    assert list(PEOPLE[:2]) == plan["changes"][0]["gate"]["approvers"]["users"]
+    for shown in (comment["body"], done.out, done.err):
+        assert "@acme.test" not in shown
+    assert {"A.", "B.", "C."} == set(read_people(comment["body"]))
+
+
+def test_a_public_apply_names_people_by_initials(repo, public):
+    """Who has to approve, in text; JSON for programs is whole."""
+    done = repo.run("apply", "--yes", "--record-base", "no", **public)
+    again = repo.run("apply", "--yes", "--format", "json", **public)
+
+    assert (3, 3) == (done.code, again.code)
+    assert "A. or B." in done.out
+    assert "@acme.test" not in done.out + done.err
+    assert "alice@acme.test" in again.out
+
+
+def test_people_with_the_same_initials_are_two_people(world, public):
+    """Counted apart, and told apart."""
+    seed = factories.seed(
+        acme.live_flag("a"),
+        policies=[make_policy("feature_flag.enable", 2, ["alice@acme.test", "bob@acme.test"])],
+    )
+    document = json.dumps(seed).replace("bob@acme.test", "anna@acme.test")
+    repo = world(json.loads(document))
+    repo.write("flags.yaml", acme.flag("a", active=True))
+    shown = repo.run("plan", "--format", "markdown", **public).out
+
+    assert "2 approvals from 2 people" in shown
+    assert {"A.", "A.2"} == set(read_people(shown))

@@ -18,7 +18,6 @@ from reconciler.ci.webhook import News
 from reconciler.cli import result_files
 from reconciler.cli.session import Session
 from reconciler.config.settings import Target
-from reconciler.drift import filters
 from reconciler.errors import DeliveryError, GitError, ReconcilerError
 from reconciler.files.working_tree import check_output
 from reconciler.git import repository
@@ -166,11 +165,6 @@ def _resolve(session: Session, target: Target) -> Iterable[str]:
         else:
             place = target.describe_source("notify")
             session.warn(f"a webhook is not notified: {name} is not set, which {place} names")
-
-
-def name_person(session: Session, email: str) -> str:
-    """Return a person as messages name them: in full, by initials in a public build."""
-    return filters.mask_person(email, session.identities) or "?"
 
 
 def get_run_url(session: Session) -> str | None:

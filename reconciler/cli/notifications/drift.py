@@ -10,8 +10,7 @@ from reconciler.cli import terminal
 from reconciler.cli.notifications import delivery
 from reconciler.cli.session import Session
 from reconciler.config.settings import Target
-from reconciler.drift import filters
-from reconciler.model import LEFT_OUT, Address, Plan
+from reconciler.model import LEFT_OUT, Address, Plan, mask_person
 from reconciler.planfile import codec, reader
 from reconciler.render.shared.phrases import count
 
@@ -69,6 +68,6 @@ def _collect_news(session: Session, report: Plan) -> News:
 def _name_resource(address: Address) -> str:
     """Return an address for a chat that many people read: a member is named by initials."""
     if address.kind == "Member":
-        initials = filters.mask_person(address.name, "initials") or "?"
+        initials = mask_person(address.name, "initials") or "?"
         address = address._replace(parts=(*address.parts[:-1], initials))
     return reader.redact(str(address))

@@ -17,6 +17,7 @@ from reconciler.errors import DeliveryError
 from reconciler.model import Approvers, Outcome, Payload, format_time, parse_time
 from reconciler.planfile.reader import redact
 from reconciler.render.shared import change_requests, phrases
+from reconciler.render.shared.identities import INITIALS, Initials
 from reconciler.render.shared.phrases import count
 
 REQUESTED: Final = "approval-requested"
@@ -75,7 +76,9 @@ def _make_news(
     session: Session, target: Target, request: AskedRequest, event: str, title: str
 ) -> News:
     row = change_requests.summarize_request(request.payload)
-    able = _name_people(session, request.able)
+    initials = Initials() if session.identities == INITIALS else None
+    able = request.able if initials is None else initials.mask_approvers(request.able)
+    requester = row["requester"] if initials is None else initials.name(row["requester"])
     proposal = change_requests.describe_proposal(request.payload)
     command = f"reconciler requests approve {row['id']}{session.target_words}"
     facts = {
@@ -83,7 +86,7 @@ def _make_news(
         "address": request.address,
         "action_key": row["action_key"],
         "proposal": proposal,
-        "requester": delivery.name_person(session, row["requester"]),
+        "requester": requester,
         "waiting_for": list_people(able),
         "approvals": row["approvals"],
         "quorum": row["quorum"],
@@ -100,7 +103,8 @@ def _make_news(
         f"expires {format_time(row['expires_at'])}",
     ]
     if (trouble := change_requests.find_trouble(request.payload)) is not None:
-        notes.append(phrases.describe_unappliable(trouble))
+        text = phrases.describe_unappliable(trouble)
+        notes.append(text if initials is None else initials.mask_text(text))
     return News(
         event=event,
         target=target.name,
@@ -123,14 +127,6 @@ def list_people(able: Approvers) -> list[str]:
     """Return everybody who can approve, by name or by role, once."""
     members = (person for people in able.roles.values() for person in people)
     return sorted({*able.users, *members})
-
-
-def _name_people(session: Session, able: Approvers) -> Approvers:
-    def name_each(people: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(delivery.name_person(session, person) for person in people)
-
-    roles = {role: name_each(members) for role, members in able.roles.items()}
-    return Approvers(name_each(able.users), roles)
 
 
 def _describe_time_left(payload: Payload, now: datetime) -> str:

@@ -27,6 +27,7 @@ class RenderOptions:
     zoom: Zoom | None = None  # None: by the size of the plan
     whole: str = ""  # where the whole plan is, for what has to leave something out
     run: str = ""  # URL of the pipeline run that made it
+    identities: str = "full"  # how people are named: full, or initials
     folder: str = ""  # where places are relative to, from the root of the repository
 
     def near(self, changes: int) -> Zoom:

@@ -9,12 +9,14 @@ from reconciler.drift.activity_replay import ActivityReplay
 from reconciler.drift.approvals import Approvals
 from reconciler.kinds import KINDS
 from reconciler.model import (
+    IDENTITIES,
     Action,
     Address,
     ApprovalClass,
     Attribution,
     Hold,
     Unreadable,
+    mask_person,
     matches_any,
 )
 from reconciler.plan.approvals import past_coverage
@@ -211,7 +213,7 @@ def test_without_anything_the_object_itself_says_when_it_was_written():
     ],
 )
 def test_names_as_a_report_may_have_them(person, full, initials, none):
-    shown = [filters.mask_person(person, word) for word in filters.IDENTITIES]
+    shown = [mask_person(person, word) for word in IDENTITIES]
 
     assert [full, initials, none] == shown
 
