@@ -23,6 +23,7 @@ def read_limits(
     confirm_deletes: int | None = None,
     allow_destroy: tuple[str, ...] = (),
     *,
+    lockout: tuple[str, ...] = (),
     weakening: bool = False,
 ) -> GuardrailLimits:
     """Return what the target allows, with what the command line lifts for this run."""
@@ -36,6 +37,7 @@ def read_limits(
             confirm_deletes,
         ),
         allow_destroy,
+        lockout,
         guardrails.allow_weakening or weakening,
     )
 

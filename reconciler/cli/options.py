@@ -193,6 +193,15 @@ def lifts(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="ADDRESS",
             help="This protected resource may be deleted; repeatable.",
         ),
+        click.option(
+            "--allow-lockout",
+            multiple=True,
+            callback=_require_exact,
+            shell_complete=complete("addresses"),
+            metavar="ADDRESS",
+            help="This organization may shut out people whose email domain is not verified; "
+            "repeatable.",
+        ),
     ):
         command = add(command)
     return command

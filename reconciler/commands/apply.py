@@ -58,6 +58,7 @@ def command(
     allow_destroy: tuple[str, ...],
     confirm_deletes: int | None,
     allow_weakening: bool,
+    allow_lockout: tuple[str, ...],
     allow_rollback: bool,
     prefer: str | None,
     go_on: bool,
@@ -75,7 +76,11 @@ def command(
             given.target, given.head, given.repository, given.facts.build
         )
     limits = guardrails.read_limits(
-        given.target, confirm_deletes, allow_destroy, weakening=allow_weakening
+        given.target,
+        confirm_deletes,
+        allow_destroy,
+        lockout=allow_lockout,
+        weakening=allow_weakening,
     )
     part = guardrails.resolve_part(given, source.part(prune=prune))
     prefer = source.prefer(prefer)

@@ -28,7 +28,10 @@ DRIFTED = 2
 LONGEST_S = 100 * 365 * 86_400  # the calendar has a beginning
 CLASSES = ("approved", "unapproved", "bypass", "unknown")
 WRITING = frozenset(
-    {"yes", "allow_destroy", "allow_weakening", "allow_rollback", "go_on", "concurrency"}
+    {
+        *("yes", "allow_destroy", "allow_lockout", "allow_weakening"),
+        *("allow_rollback", "go_on", "concurrency"),
+    }
 )
 
 
@@ -68,6 +71,7 @@ def command(
     yes: bool,
     allow_destroy: tuple[str, ...],
     allow_weakening: bool,
+    allow_lockout: tuple[str, ...],
     allow_rollback: bool,
     go_on: bool,
     concurrency: int,
@@ -78,7 +82,9 @@ def command(
     target, facts = session.target(paths), session.facts()
     given = drift.read(target, base, facts)
     query = drift.DriftQuery(seconds, identities or session.identities, only)
-    limits = guardrails.read_limits(target, None, allow_destroy, weakening=allow_weakening)
+    limits = guardrails.read_limits(
+        target, None, allow_destroy, lockout=allow_lockout, weakening=allow_weakening
+    )
     declared = list_declared(given.loaded)
     planning = PlanOptions(
         resolve_names(select, declared), resolve_names(exclude, declared), target.ignore, limits

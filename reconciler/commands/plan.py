@@ -20,7 +20,10 @@ from reconciler.render.shared import summary
 
 DIFFERENCES = 2
 REPEATED = frozenset(
-    {"allow_destroy", "confirm_deletes", "allow_weakening", "allow_rollback", "go_on"}
+    {
+        *("allow_destroy", "allow_lockout", "confirm_deletes"),
+        *("allow_weakening", "allow_rollback", "go_on"),
+    }
 )
 
 
@@ -53,6 +56,7 @@ def command(
     allow_destroy: tuple[str, ...],
     confirm_deletes: int | None,
     allow_weakening: bool,
+    allow_lockout: tuple[str, ...],
     allow_rollback: bool,
     prefer: str | None,
     go_on: bool,
@@ -71,7 +75,11 @@ def command(
     anchored = repo_paths.anchor_paths(given.settings.folder, paths)
     part = guardrails.resolve_part(given, Selection(anchored, select, exclude, prune))
     limits = guardrails.read_limits(
-        given.target, confirm_deletes, allow_destroy, weakening=allow_weakening
+        given.target,
+        confirm_deletes,
+        allow_destroy,
+        lockout=allow_lockout,
+        weakening=allow_weakening,
     )
     planning = guardrails.read_options(given, limits, part, prefer=prefer)
     is_kept = out is not None or format_ != "text" or session.report.folder is not None

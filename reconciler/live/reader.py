@@ -73,18 +73,22 @@ def read_gates(
     *,
     watched: Collection[Address] = (),
     rewriting: Collection[tuple[str, tuple[str, ...]]] = (),
+    guarding: Collection[tuple[str, tuple[str, ...]]] = (),
 ) -> Live:
     """Add what decides whether a write waits: policies, roles, people, change requests.
 
     `projects` are Project addresses; the requests of `watched` ones are not needed. Collections
     that were listed before are not listed again. `rewriting` are the collections of objects whose
-    writes rewrite others: what these are is read too.
+    writes rewrite others: what these are is read too. `guarding` are collections that guardrails
+    look at.
     """
     reading = Reading(reader, directory, pins or {}, live)
     scopes: set[tuple[str, ...]] = {(a.organization, a.name) for a in projects}
     forecast_scopes = scopes | {(a.organization, a.name) for a in watched}
     needed = {("ApprovalPolicy", scope) for scope in forecast_scopes}
-    needed |= {(kind, scope[:1]) for scope in forecast_scopes for kind in ("Role", "Member")}
+    needed |= set(guarding) | {
+        (kind, scope[:1]) for scope in forecast_scopes for kind in ("Role", "Member")
+    }
     reading.list_all(needed - live.listed - _list_unreadable(live))
     reading.list_change_requests(scopes)
     reading.list_connections(rewriting)
@@ -378,6 +382,7 @@ class Reading:
             unreadable=tuple(self.unreadable),
             listed=frozenset({("Organization", ()), *self.payloads} - self.read_singly),
             me=self.me,
+            domains=references.list_verified_domains(self.payloads),
             partial=names.partial,
             rewritten=references.list_rewritten(self.payloads),
         )

@@ -82,6 +82,15 @@ def list_undeclared_ids(payloads: Payloads) -> Mapping[Address, tuple[str, ...]]
     return ids
 
 
+def list_verified_domains(payloads: Payloads) -> Mapping[str, frozenset[str]]:
+    """Return the verified email domains of each organization that was asked."""
+    return {
+        scope[0]: frozenset(str(row["domain"]).lower() for row in items if row.get("is_verified"))
+        for (kind, scope), items in payloads.items()
+        if kind == "OrganizationDomain"
+    }
+
+
 def list_rewritten(payloads: Payloads) -> Mapping[_Owner, tuple[RewrittenObject, ...]]:
     """Return which objects the writes of an object rewrite, from what connects them."""
     by_owner: dict[_Owner, list[RewrittenObject]] = defaultdict(list)

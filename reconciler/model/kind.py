@@ -56,6 +56,30 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class Widening:
+    """Describe a setting that widens what people can do or see.
+
+    Attributes:
+        field: the spec field.
+        values: what it can be, from narrow to wide; values of one group mean the same.
+        text: what people can do once it is wider.
+
+    """
+
+    field: str
+    values: tuple[tuple[Any, ...], ...]
+    text: str
+
+    def is_wider(self, before: Any, after: Any) -> bool:
+        """Return whether the setting is wider after a change than before it."""
+        return self._rank(before) < self._rank(after)
+
+    def _rank(self, value: Any) -> int:
+        ranks = (rank for rank, group in enumerate(self.values) if value in group)
+        return next(ranks, len(self.values))  # an unknown value may allow everything
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """Hold one call as a value; only `apply` sends it. `path` is complete."""
 
@@ -205,6 +229,7 @@ class Kind:
         default_factory=dict
     )  # policy action -> the fields that it covers, where conditions look at positions in them
     write_gates: tuple[WriteGate, ...] = ()  # of kinds whose writes are gated as a whole
+    widenings: tuple[Widening, ...] = ()  # settings that count as weakened when they get wider
     rewrites: Rewrites | None = None  # what PostHog writes together with a gated write
     resource_type: str = ""  # of its change requests (contract 7.1)
     intent_name: str = ""  # the key of a request's intent that has the natural key

@@ -106,6 +106,9 @@ class Live:
         default_factory=dict
     )  # of partly read ones
     schedules: Schedules = field(default_factory=dict)  # what PostHog will change in flags
+    domains: Mapping[str, frozenset[str]] = field(
+        default_factory=dict
+    )  # organization -> verified email domains in lower case, where they were read
     me: Person | None = None
     partial: frozenset[str] = frozenset()  # organizations that show only some of their members
     rewritten: Mapping[tuple[str, tuple[str, ...], str], tuple[RewrittenObject, ...]] = field(

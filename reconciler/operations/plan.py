@@ -168,6 +168,7 @@ def read_gates(
         pins,
         watched=gated.watched,
         rewriting=gated.rewriting,
+        guarding=gated.guarding,
     )
 
 

@@ -14,6 +14,7 @@ from reconciler.plan.evasion import incremental, rules
 from reconciler.plan.guardrails import (
     checks,
     experiment_policies,
+    lockout,
     new_names,
     rejected_changes,
     weakening,
@@ -186,10 +187,11 @@ class GatedProjects:
     written: Collection[Address]  # gated writes, now or later: policies and change requests
     watched: Collection[Address]  # people change who may approve or bypass: policies
     rewriting: Collection[tuple[str, tuple[str, ...]]] = ()  # whose objects rewrite others
+    guarding: Collection[tuple[str, tuple[str, ...]]] = ()  # collections for guardrails
 
     def __bool__(self) -> bool:
         """Return whether anything has to be read."""
-        return bool(self.written or self.watched)
+        return bool(self.written or self.watched or self.guarding)
 
 
 def needs_key_user(compared: Comparison) -> bool:
@@ -208,4 +210,5 @@ def find_gated_projects(compared: Comparison) -> GatedProjects:
         },
         weakening.find_affected_projects(changes, compared.live),
         rewrites.list_rewriting(changes),
+        lockout.list_needed(changes),
     )

@@ -26,6 +26,7 @@ FIELDS = {
     "member_count",
     "members_can_create_projects",
     "members_can_see_org_members",
+    "enforce_verified_domains",
     "is_ai_data_processing_approved",
     "is_ai_training_opted_in",
     "is_ai_training_locked",

@@ -7,7 +7,8 @@ from typing import Final
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Cause, Change, Declared, Finding, Live, Severity
 from reconciler.plan.diff.three_way import BaseIndex
-from reconciler.plan.guardrails import deletes, weakening
+from reconciler.plan.guardrails import deletes, lockout, weakening
+from reconciler.plan.guardrails.lockout import LOCKOUT
 from reconciler.plan.guardrails.weakening import USED, WEAKENED
 from reconciler.plan.weakening.partial_apply import StartedCommits
 
@@ -19,7 +20,7 @@ GATE_MOVED: Final = "gate-moved"  # of a saved plan: its gate now requires fewer
 ROLLBACK: Final = "rollback"  # about the commit as a whole: a newer one is known
 WHOLE: Final = frozenset({ROLLBACK})  # about the whole run: --continue changes nothing
 CODES: Final = frozenset(
-    {PREVENT_DESTROY, CONFLICT, WEAKENED, USED, STALE, GATE_MOVED, *WHOLE, *deletes.CODES}
+    {PREVENT_DESTROY, CONFLICT, LOCKOUT, WEAKENED, USED, STALE, GATE_MOVED, *WHOLE, *deletes.CODES}
 )
 
 _CONTAINERS: Final = frozenset({"Project", "Organization"})  # what other resources live in
@@ -31,6 +32,7 @@ class GuardrailLimits:
 
     on_deletes: deletes.DeleteLimits = deletes.DEFAULT_DELETE_LIMITS
     allow_destroy: tuple[str, ...] = ()  # addresses of protected resources
+    allow_lockout: tuple[str, ...] = ()  # addresses of organizations that may shut people out
     allow_weakening: bool = False  # policies may get weaker, if no flag of the run depends on it
 
 
@@ -51,6 +53,7 @@ def find_refusals(
     yield from _check_protection(changes, BaseIndex(desired, base), limits.allow_destroy)
     yield from deletes.find_excess(changes, desired, base, live, limits.on_deletes)
     yield from _check_conflicts(changes)
+    yield from lockout.find_lockouts(changes, live, limits.allow_lockout)
     allowed = limits.allow_weakening
     yield from weakening.find_weakenings(changes, live, allowed=allowed, started=started)
 

@@ -18,6 +18,7 @@ from reconciler.plan.approvals import policies as approvals_policies
 from reconciler.plan.approvals import server_generation, write_gates
 from reconciler.plan.approvals.policies import Policy
 from reconciler.plan.approvals.server_generation import Generations
+from reconciler.plan.weakening import widening
 from reconciler.plan.weakening.compare import Reason, compare_policies
 from reconciler.plan.weakening.membership import PEOPLE, MembershipEffects
 from reconciler.plan.weakening.partial_apply import CompletionCheck, StartedCommits
@@ -171,6 +172,15 @@ def _check_people(
     change: Change, effects: MembershipEffects, completion: CompletionCheck | None
 ) -> Iterator[Finding]:
     effect = effects.find_effect(change)
+    if wider := widening.find_widened_settings(change):
+        yield Finding(
+            code="policy-weakened",
+            severity=Severity.ERROR,
+            message=f"{change.address} widens access: {_join_sentences(wider)}",
+            fix=_ALLOW,
+            source=change.source,
+            address=change.address,
+        )
     completing = [
         gain for gain in effect.weaker if completion is not None and completion.covers_gain(gain)
     ]

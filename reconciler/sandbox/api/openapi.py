@@ -18,6 +18,7 @@ _KINDS = {
     "users": "Me",
     "personal_api_keys": "Key",
     "organizations": "Organization",
+    "domains": "Domain",
     "projects": "Project",
     "members": "Member",
     "roles": "Role",

@@ -141,7 +141,7 @@ bool: members_can_use_personal_api_keys allow_publicly_shared_resources default_
 method: default_experiment_stats_method
 """
 LATER_SETTINGS = """
-?bool: members_can_create_projects is_ai_training_opted_in
+?bool: members_can_create_projects enforce_verified_domains is_ai_training_opted_in
 bool: members_can_see_org_members
 """
 FLAG = """
@@ -214,6 +214,9 @@ COMPONENTS: dict[str, Schema] = {
         ?bool: is_pending_deletion
         """,
         optional=LATER_SETTINGS + "?bool: is_ai_training_locked is_ai_training_cta_shown is_hipaa",
+    ),
+    "Domain": _make_object(
+        "uuid: id\nstr: domain sso_enforcement\nbool: is_verified jit_provisioning_enabled"
     ),
     "Member": _make_object(_MEMBER, optional="?str: search_match_type"),
     "Role": _make_object(

@@ -58,6 +58,7 @@ WRITABLE = (
     Field("members_can_use_personal_api_keys", check_boolean),
     Field("members_can_create_projects", check_boolean, nullable=True),
     Field("members_can_see_org_members", check_boolean),
+    Field("enforce_verified_domains", check_boolean, nullable=True),
     Field("allow_publicly_shared_resources", check_boolean),
     Field("is_ai_data_processing_approved", check_boolean, nullable=True),
     Field("is_ai_training_opted_in", check_boolean, nullable=True),
@@ -74,6 +75,7 @@ WRITABLE = (
 # Fields that came after the first generation (contract 6.1).
 _LATER = {
     *("members_can_create_projects", "members_can_see_org_members", "is_hipaa"),
+    "enforce_verified_domains",
     *("is_ai_training_opted_in", "is_ai_training_locked", "is_ai_training_cta_shown"),
 }
 

@@ -107,6 +107,7 @@ def _locate_project(tx: Transaction, *, user: User, token: Token, ref: str) -> L
     if not people.can_enter(project, member):
         raise forbidden("You don't have access to the project.")
     _require_key_permission(organization, member)
+    _require_verified_domain(organization, user)
     return Location(organization, project, member)
 
 
@@ -119,7 +120,19 @@ def _locate_organization(tx: Transaction, *, user: User, token: Token, ref: str)
     member = people.find_membership(tx, organization.id, user.id)
     if member is not None:
         _require_key_permission(organization, member)
+        _require_verified_domain(organization, user)
     return Location(organization, None, member)
+
+
+def _require_verified_domain(organization: Organization, user: User) -> None:
+    """Refuse people whose address is on no verified domain, where these are enforced."""
+    if organization.enforce_verified_domains and not organization.lists_domain(user.email):
+        raise ApiError(
+            403,
+            type="authentication_error",
+            code="verified_domain_required",
+            detail="Your email address is not on a verified domain of this organization.",
+        )
 
 
 def _require_organization_scope(token: Token, organization: Organization) -> None:

@@ -66,6 +66,7 @@ class Organization:
     members_can_use_personal_api_keys: bool = True
     members_can_create_projects: bool | None = None
     members_can_see_org_members: bool = True
+    enforce_verified_domains: bool | None = None
     allow_publicly_shared_resources: bool = True
     is_ai_data_processing_approved: bool | None = None
     is_ai_training_opted_in: bool | None = None
@@ -82,6 +83,11 @@ class Organization:
     owner_scoping: bool = False  # likewise: policies by the owner of a flag (contract 5.8)
     uses_most_specific_access_resolution: bool = False  # likewise: how access rules combine
     domains: list[Json] = field(default_factory=list)  # {domain, is_verified}
+
+    def lists_domain(self, email: str) -> bool:
+        """Return whether an email address is on a verified domain."""
+        domain = email.rpartition("@")[2].lower()
+        return any(row["is_verified"] and row["domain"].lower() == domain for row in self.domains)
 
     def has(self, feature: str) -> bool:
         """Return whether the plan includes a paid feature (contract 1.4)."""
