@@ -163,6 +163,7 @@ def documents(dice):
             {"project": "Mobile", "action": action}
             for action in ("feature_flag.enable", "feature_flag.update", "inert.action")
         ],
+        "ExperimentHoldout": [{"project": "Web", "name": f"Holdout {n}"} for n in range(3)],
         "FeatureFlag": [{"project": "Web", "key": f"flag-{n}"} for n in range(12)],
     }
     assert about.keys() == KINDS.keys(), "a kind without documents"
@@ -172,6 +173,8 @@ def documents(dice):
             found = fields(dice, spec)
             if kind == "ApprovalPolicy":
                 found.setdefault("approvers", {"quorum": 1, "users": PEOPLE[:1]})
+            if kind == "ExperimentHoldout":
+                found.setdefault("rollout_percentage", 10)
             if kind == "FeatureFlag":
                 found.setdefault("filters", filters(dice))
                 if found.get("has_encrypted_payloads"):  # PostHog refuses it without
