@@ -84,7 +84,10 @@ def list_live(reader: Reader, given: Inputs, kinds: tuple[str, ...]) -> LiveList
         if choice.covers(address)
         for each in live.duplicates.get(address, (live.resources[address],))
     ]
-    return LiveListing(tuple(rows), live.unreadable)
+    # A kind that an older PostHog does not have is missing only if somebody asks for it.
+    wanted_kinds = {*kinds, *(address.kind for address in declared)}
+    gaps = tuple(gap for gap in live.unreadable if gap.is_offered or gap.kind in wanted_kinds)
+    return LiveListing(tuple(rows), gaps)
 
 
 def _find_sources(

@@ -22,7 +22,6 @@ from reconciler.model import (
     Declared,
     Live,
     Resource,
-    Spec,
     get_root,
     map_values,
     parse_id,
@@ -178,21 +177,11 @@ def _written(item: Item, live: Live, pulled: PullSelection) -> Item:
         return item  # everything that it refers to has a name
     dangling = references.describe_dangling(item.address, item.spec, live)
     if dangling and "filters" in spec:
-        without = _drop_holdout(item.spec)
-        if not references.describe_dangling(item.address, without, live):  # conditions are sound
-            reason, fix = f"`filters.holdout` is left out: {dangling}", ""
-            spec = _drop_holdout(spec)
-        else:
-            reason = f"`filters` is left out: PostHog would refuse it today: {dangling}"
-            fix = "remove the condition in PostHog, and pull again"
-            spec = {name: value for name, value in spec.items() if name != "filters"}
+        reason = f"`filters` is left out: PostHog would refuse it today: {dangling}"
+        fix = "remove the condition in PostHog, and pull again"
         pulled.skipped.append(SkippedEdit(item.address, reason, fix))
+        spec = {name: value for name, value in spec.items() if name != "filters"}
     return replace(item, spec=spec, fields=item.fields & spec.keys())
-
-
-def _drop_holdout(spec: Spec) -> Spec:
-    filters = {name: value for name, value in spec["filters"].items() if name != "holdout"}
-    return {**spec, "filters": filters}
 
 
 def _plain(kind: str) -> Callable[[Any], Any]:

@@ -313,3 +313,22 @@ def test_what_does_not_wait_beside_what_does_is_said(world, action, free):
     moved = "filters" in free
     assert ("New", False) == (live["name"], live.get("active"))
     assert (60 if moved else 10) == live["filters"]["groups"][0]["rollout_percentage"]
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_an_approval_is_not_certain_where_the_organization_may_gate_the_rest(world, wide):
+    """One write of both meets two policies, of which the project shows one."""
+    more = {"approval_policies": [acme.policy("feature_flag.update")]} if wide else {}
+    repo = world(gated(acme.live_flag("a"), **more))
+    repo.write("flags.yaml", acme.flag("new", 50, active=True), acme.flag("a", active=True))
+    gates = {
+        row["address"]: row["gate"] for row in repo.run("plan", "--format", "json").json["changes"]
+    }
+    created = {"key": "new", "active": True, "filters": {"groups": [{"rollout_percentage": 50}]}}
+
+    status, _ = repo.sandbox.call("POST", "/api/projects/1/feature_flags/", created, token="phx_ci")
+
+    assert status == (400 if wide else 409)
+    assert gates["FeatureFlag/acme/Web/new"]["verdict"] == "approval"
+    assert gates["FeatureFlag/acme/Web/new"]["confidence"] == "likely"
+    assert gates["FeatureFlag/acme/Web/a"]["confidence"] == "certain"

@@ -438,7 +438,7 @@ def test_a_flag_names_its_holdout(make):
 
 
 def test_pull_writes_the_name_of_a_holdout(make):
-    """An id stays where two holdouts share the name, and a holdout that has gone is left out."""
+    """An id stays where two holdouts share the name, and where a holdout has gone."""
     world = seed()
     web = world["organizations"][0]["projects"][0]
     twin = {"id": 4, "name": "Twin", "filters": [{"rollout_percentage": 12}]}
@@ -458,8 +458,8 @@ def test_pull_writes_the_name_of_a_holdout(make):
         text = "".join(path.read_text() for path in (repo.folder / out).rglob("*.yaml"))
         assert text.count(f"id: {NAME}") == 2
         assert "id: 5\n" in text
-        assert "id: 99" not in text
-        assert "`filters.holdout` is left out: no holdout has the ID 99" in pulled.out + pulled.err
+        assert "id: 99\n" in text
+        assert "no holdout has the ID 99" in planned.out + planned.err
         assert repo.run("validate", "--live", out).code == 0
 
 
@@ -477,13 +477,14 @@ def test_a_holdout_that_does_not_exist_is_an_error_at_its_place(make):
     planned = repo.run("plan", "--format", "json")
     found = {row["code"]: row for row in planned.json["findings"] if row["severity"] == "error"}
     messages = [row["message"] for row in planned.json["findings"] if row["severity"] == "error"]
+    warnings = [row["message"] for row in planned.json["findings"] if row["severity"] == "warning"]
 
     assert planned.code == 1
     assert messages == [
         'no holdout is called "Globl holdout"',
-        "no holdout has the ID 99",
         '"Twin" names 2 holdouts',
     ]
+    assert "no holdout has the ID 99" in warnings  # PostHog takes it
     assert found["ambiguous-reference"]["source"]["line"]
     assert repo.run("validate", "--live").code == 1
     repo.write("holdouts.yaml", in_holdout("a", ""), in_holdout("b", [3]))
@@ -520,3 +521,17 @@ def test_ids_of_holdouts_pass_unchecked_where_holdouts_cannot_be_read(make, prof
     pulled = repo.run("pull", "--kind", "FeatureFlag", "--out", "pulled")
     assert pulled.code == (1 if profile == "g3" else 0), pulled.err  # the ids are written
     assert repo.run("plan", "pulled", "--detailed-exitcode").code == 0
+
+
+@pytest.mark.parametrize("profile", ["g1", "g2"])
+def test_list_does_not_miss_what_an_older_server_does_not_have(make, profile):
+    """Only somebody who asks for holdouts gets an error."""
+    world = acme.seed(projects=[factories.project(acme.live_flag("a"))])
+    repo = make(world, acme.flag("a", 10), profile=profile)
+
+    done = repo.run("list", "--live")
+
+    assert done.code == 0, done.err
+    assert done.err == ""
+    assert "FeatureFlag/acme/Web/a" in done.out
+    assert repo.run("list", "--live", "--kind", "ExperimentHoldout").code == 1

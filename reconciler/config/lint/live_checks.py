@@ -22,6 +22,7 @@ from reconciler.model import (
     format_level_with_article,
 )
 
+_UNKNOWN: Final = "unknown-reference"
 _UNREADABLE: Final = "unreadable-reference"
 _UNCHECKED: Final = frozenset({"unreadable-name", "unchecked-reference"})  # of cohorts and holdouts
 _REFUSED: Final = frozenset(  # as the planner calls them
@@ -67,6 +68,9 @@ def check_live(
             continue
         if finding.code == _HINT:
             yield replace(finding, code="R037")
+            continue
+        if finding.severity is Severity.WARNING and finding.code == _UNKNOWN:
+            yield replace(finding, code="R030")
             continue
         code = "R035" if finding.code in _REFUSED else "R030"
         yield replace(finding, code=code, severity=Severity.ERROR)

@@ -165,10 +165,11 @@ class _Forecaster:
         evaluation = _find_deciding(evaluations)
         if evaluation is None:
             return Gate()
-        needs_approval = evaluation.verdict is Verdict.APPROVAL
-        gate = self._build_gate(
-            evaluation, evaluation.confidence if needs_approval else find_least_certain(evaluations)
-        )
+        # Where another call may meet a policy of the organization, one write might meet two.
+        unseen = next((each.note for each in evaluations if each.policy is None), "")
+        gate = self._build_gate(evaluation, find_least_certain(evaluations))
+        if evaluation.policy is not None:
+            gate = replace(gate, note=join_sentences(gate.note, unseen))
         return replace(gate, steps=self._list_steps(change, evaluations, split=False))
 
     def _list_steps(

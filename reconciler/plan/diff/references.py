@@ -38,6 +38,7 @@ NOUNS = {
     "ExperimentHoldout": "holdout",
 }
 _CHECKED = {ref.kind for kind in KINDS.values() for ref in kind.references if ref.takes_ids}
+_STORED_UNCHECKED = frozenset({"ExperimentHoldout"})  # PostHog takes any id of these
 _APART = frozenset({"Cohort", "ExperimentHoldout"})  # listed only if a flag names them
 SHOWN = 5  # candidates that an error lists
 
@@ -114,7 +115,12 @@ def describe_dangling(address: Address, spec: Spec, live: Live) -> str:
     declared = Declared({address: resource}, "")
     _, problems = resolve_names(declared, declared, live)
     return next(
-        (finding.message for finding in problems if finding.code == "unknown-reference"), ""
+        (
+            finding.message
+            for finding in problems
+            if finding.code == "unknown-reference" and finding.severity is Severity.ERROR
+        ),
+        "",
     )
 
 
@@ -191,7 +197,10 @@ class _KnownNames:
             }
         if (target.parts[:-1], id_) in self._owners[target.kind]:
             return None
-        return self._report_unknown(resource, target, path)
+        unknown = self._report_unknown(resource, target, path)
+        if target.kind in _STORED_UNCHECKED:
+            return replace(unknown, severity=Severity.WARNING)
+        return unknown
 
     def _is_declared_absent(self, target: Address) -> bool:
         resource = self._desired.resources.get(target)
