@@ -15,7 +15,7 @@ from typing import Final
 from scripts.record_terminal import RECONCILER, ROOT, start_sandbox
 
 TARGET: Final = ROOT / "docs" / "images" / "plan-page.png"
-WIDTH, HEIGHT = 1180, 1070  # pixels
+WIDTH, HEIGHT = 1180, 1080  # pixels
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAG: Final = "FeatureFlag/acme/Web/new-checkout"
 SESSION: Final = (

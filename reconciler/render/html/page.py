@@ -41,7 +41,7 @@ _OPPOSITE: Final = {"create": "delete", "delete": "create"}  # what is missing w
 _DRIFT: Final = {
     "update": "changed",
     "create": "missing",
-    "delete": "live again",
+    "delete": "declared absent, but live",
     "none": "as declared",
     "unmanaged": "unmanaged",
 }
@@ -133,9 +133,9 @@ def _hash(content: str) -> str:
 
 def _list_facts(plan: Plan, commit: str, *, drift: bool) -> Iterator[str]:
     yield plan.host
-    yield summary.describe_base(plan, drift=drift)
     yield f"made {format_time(plan.created_at)}" if plan.created_at else ""
     yield f"files of commit {commit}" if commit else ""
+    yield summary.describe_base(plan, drift=drift)
 
 
 @dataclass(frozen=True, slots=True)
