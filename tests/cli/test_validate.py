@@ -5,13 +5,16 @@
 import copy
 import json
 import os
+from pathlib import Path
 
 import pytest
+import yaml
 
 from reconciler.cli.main import run
 from reconciler.config.lint.codes import LIVE
 from tests import acme, factories
 
+ROOT = Path(__file__).parent.parent.parent
 BAD = "kind: Role\nmetadata: {organization: acme, name: A}\nspec: {member: []}\n"
 ODD = {
     "kind": "ApprovalPolicy",
@@ -386,3 +389,18 @@ def test_every_target_is_validated_without_a_name(repository):
     repository.write("all/more.yaml", acme.flag("b", activ=True))
     rows = repository.run("validate", "--format", "json").json
     assert ["all/more.yaml", "prod/flags.yaml"] == [row["source"]["file"] for row in rows]
+
+
+def test_the_hook_checks_every_target_or_one(world):
+    """pre-commit puts `args` behind the command, where people write options, too."""
+    hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+    program, *words = hooks[0]["entry"].split()
+    assert ("reconciler", False) == (program, hooks[0]["pass_filenames"])
+    repo = world(acme.seed())
+    repo.write("good/flags.yaml", acme.flag("a", 10))
+    repo.write("bad/roles.yaml", BAD)
+    repo.write("reconciler.yaml", "version: 1\ntargets: {a: {paths: [good]}, b: {paths: [bad]}}\n")
+
+    codes = [repo.run(*words, *args, token="").code for args in ([], ["--target", "a"])]
+
+    assert [1, 0] == codes
