@@ -335,6 +335,25 @@ def test_the_cache_of_the_action_depends_on_the_lock(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("results", "code"),
+    [
+        ("success success", 0),
+        ("success skipped", 0),  # a fork, the merge queue
+        ("failure skipped", 1),
+        ("success failure", 1),
+        ("success cancelled", 1),
+    ],
+)
+def test_one_check_can_be_required_for_any_number_of_targets(tmp_path, results, code):
+    """A matrix that is skipped reports none of its checks."""
+    job = _parsed("init-matrix")["jobs"]["ready"]
+
+    assert ["validate", "plan"] == job["needs"]
+    assert job["if"].startswith("always() && (")
+    assert code == _bash(job["steps"][0]["run"], tmp_path, RESULTS=results).returncode
+
+
+@pytest.mark.parametrize(
     ("name", "event", "applied", "expected"),
     [
         ("init", "push", [], '["production"]'),

@@ -316,7 +316,7 @@ def test_the_github_workflow_gives_nothing_away(world):
         f"OWNER/reconciler@{'0' * 40} # v0.1.0",  # its place is for people to fill in
     }
     assert document["permissions"] == {}
-    assert set(jobs) == {"validate", "plan", "pending", "apply", "drift"}
+    assert set(jobs) == {"validate", "plan", "ready", "pending", "apply", "drift"}
     assert "secrets." not in str([jobs["validate"], jobs["pending"]])
     assert "head.repo.full_name == github.repository" in jobs["plan"]["if"]
     assert jobs["apply"]["environment"] != jobs["plan"]["environment"]
