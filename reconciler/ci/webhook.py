@@ -72,7 +72,8 @@ def _document(news: News) -> dict[str, Any]:
 def _slack_message(news: News) -> dict[str, str]:
     """Return Slack's mrkdwn, in which `&<>` are the only characters that are markup in a name."""
     lines = [_escape(news.title)]
-    names = [_escape(address).replace("`", "'") for address in news.addresses[:_LISTED]]
+    listed = () if news.request is not None else news.addresses[:_LISTED]  # the title names it
+    names = [_escape(address).replace("`", "'") for address in listed]
     lines += [f"• `{name}`" for name in names]
     not_listed = len(news.addresses[_LISTED:]) + news.more
     lines += [f"… and {not_listed} more"] if not_listed else []

@@ -121,7 +121,7 @@ def _describe_waiting(session: Session, request: FoundRequest, host: str) -> dic
     metavar="DURATION",
     help="How long before it expires.",
 )
-@delivery.add_options("The webhook that is reminded.")
+@delivery.add_options("Send the reminders to this webhook.")
 @_scope
 @options.formats("text", "json")
 @click.pass_obj

@@ -3,6 +3,8 @@
 import hashlib
 import hmac
 import json
+import os
+from contextlib import suppress
 
 import pytest
 
@@ -10,6 +12,7 @@ from tests import acme, factories
 from tests.cli.test_encrypted_payloads import declared, find_pieces, live
 from tests.factories import gated
 from tests.integration.running import spoil
+from tests.support import typing
 
 A, B = "FeatureFlag/acme/Web/a", "FeatureFlag/acme/Web/b"
 SETTINGS = "version: 1\ntargets:\n  default:\n    notify: [{}]\n"
@@ -55,6 +58,10 @@ def test_each_filed_request_asks_its_approvers_once(repo, code_host):
     rows = {row["address"]: row for row in done.json["results"]}
     told = {document["request"]["address"]: document for document in documents(code_host)}
     assert (3, 3, 2) == (done.code, again.code, len(code_host.hooks))
+    assert ("asked for approval: 2 messages sent" in done.err, "asked for" in again.err) == (
+        True,
+        False,
+    )
     assert {A, B} == set(told)
     asked = told[A]["request"]
     id_ = rows[A]["change_request"]
@@ -116,6 +123,7 @@ def test_slack_gets_text_with_the_command_and_the_page(repo, code_host):
     (told,) = documents(code_host)
     (row,) = repo.run("requests", "list", "--format", "json").json
     lines = told["text"].splitlines()
+    assert 1 == told["text"].count(A)
     assert lines[0] == f"You are asked to approve: feature_flag.enable of {A}"
     assert "active: false → true" in lines
     assert "0 of 1 approvals; asked: alice@acme.test or bob@acme.test" in lines
@@ -274,6 +282,22 @@ def test_drift_notifies_the_webhooks_of_the_target(world, code_host):
     assert {"/hook/one": 1, "/hook/two": 1} == count_paths(code_host)
 
 
+def test_drift_on_a_terminal_is_no_news_for_the_target(world, code_host):
+    """Whoever looks knows; the job that nobody watches sends the message."""
+    repo = world(factories.seed(acme.live_flag("a", 10)))
+    repo.write("flags.yaml", acme.flag("a", 50))
+    repo.write("reconciler.yaml", SETTINGS.format(f'"{code_host.url}/hook/one"'))
+    repo.commit()
+    with typing(repo, "drift") as (process, terminal), suppress(OSError):
+        while os.read(terminal, 65536):
+            pass
+
+    assert 2 == process.wait(20)
+    assert [] == code_host.hooks
+    assert 2 == repo.run("drift").code
+    assert {"/hook/one": 1} == count_paths(code_host)
+
+
 # --- requests remind ---
 
 
@@ -297,7 +321,7 @@ def test_a_request_is_reminded_once_before_it_expires(filed, code_host):
     assert [0] * 4 == [done.code for done in (early, soon, again, late)]
     assert "No change request expires soon.\n" == early.out == late.out
     assert [(A, "sent")] == [(row["address"], row["reminder"]) for row in soon.json]
-    assert ": sent before\n" in again.out
+    assert f"{A}: sent before; expires " in again.out
     (told,) = documents(code_host)
     assert "approval-expires" == told["event"]
     assert (

@@ -95,7 +95,7 @@ def add_options(
     marker_option = click.option(
         "--notify-marker",
         metavar="FILE|REF",
-        help="Where it is kept what was sent: a file, or a git ref (refs/…).",
+        help="Where to remember what was sent: a file, or a git ref (refs/…).",
     )
 
     def decorate(command: Callable[..., int]) -> Callable[..., int]:

@@ -13,7 +13,7 @@ from reconciler.cli.notifications import delivery
 from reconciler.cli.notifications.delivery import Receiver
 from reconciler.cli.session import Session
 from reconciler.config.settings import Target
-from reconciler.errors import DeliveryError
+from reconciler.errors import DeliveryError, ReconcilerError
 from reconciler.model import Approvers, Outcome, Payload, format_time, parse_time
 from reconciler.planfile.reader import redact
 from reconciler.render.shared import change_requests, phrases
@@ -151,7 +151,8 @@ class FiledRequests:
     _pool: ThreadPoolExecutor | None = None
     _seen: set[str] = field(default_factory=set)
     _rest: list[str] = field(default_factory=list)
-    _failed: dict[str, DeliveryError] = field(default_factory=dict)
+    _failed: dict[str, ReconcilerError] = field(default_factory=dict)  # by URL
+    _sent: int = 0
 
     def add(self, outcome: Outcome) -> None:
         """Send the message about an outcome, if it is a new request, in the background."""
@@ -176,13 +177,19 @@ class FiledRequests:
             self._submit(describe_rest(self.session, self.target, REQUESTED, self._rest))
         if self._pool is not None:
             self._pool.shutdown(wait=True)
+        if self._sent:
+            self.session.note(f"asked for approval: {count(self._sent, 'message')} sent")
         for error in self._failed.values():
             self.session.warn(f"the webhook was not notified: {error.what}: {error.why}")
 
     def _submit(self, news: News) -> None:
-        if self._pool is None:
-            self._pool = worker_pool.start_pool(1, "notify")
-        self._pool.submit(self._send, news)
+        try:
+            if self._pool is None and not self._failed:
+                self._pool = worker_pool.start_pool(1, "notify")
+        except ReconcilerError as error:  # the run goes on without messages
+            self._failed[""] = error
+        if self._pool is not None:
+            self._pool.submit(self._send, news)
 
     def _send(self, news: News) -> None:
         """Post a message to every webhook that has not failed yet in this run."""
@@ -191,6 +198,7 @@ class FiledRequests:
                 continue
             try:
                 receiver.send(news)
+                self._sent += 1
             except DeliveryError as error:
                 self._failed[receiver.url] = error
 

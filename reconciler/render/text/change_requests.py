@@ -126,7 +126,7 @@ def reminders(rows: Iterable[Mapping[str, Any]], options: RenderOptions) -> str:
         return "No change request expires soon."
     return "\n".join(
         f"{paint(escape(row['address']), 'bold', on=options.color)}"
-        + escape(f"  {row['id']}  expires {format_time(row['expires_at'])}: {row['reminder']}")
+        + escape(f": {row['reminder']}; expires {format_time(row['expires_at'])}; {row['id'][:8]}")
         for row in every
     )
 
