@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Address, Change, GateStep, Verdict
+from reconciler.model import Action, Address, Change, Verdict
 from reconciler.render.html.links import make_query
 from reconciler.render.html.words import GATES
 from reconciler.render.shared import approvals
@@ -24,7 +24,7 @@ _WAVES: Final = {
     POLICIES: ("Approval policies", "New and stricter policies come before the flags they cover."),
     FLAGS: ("Flags", "Each is written in one step."),
     STEPS: ("Flags in several steps", "Fields under different policies are written separately."),
-    WEAKER: ("Weaker policies", "They come after the flags they cover."),
+    WEAKER: ("Weaker policies", "What makes approval easier comes after the flags it covers."),
     DELETES: ("Deletes", "They come last."),
 }
 TITLES: Final = {key: title for key, (title, _) in _WAVES.items()}
@@ -130,9 +130,8 @@ def _list_lanes(key: str, changes: list[Change]) -> Iterator[Lane]:
 
 
 def _list_steps(change: Change) -> Iterator[Step]:
-    """Yield the steps of a change; neighbours without a policy are one."""
-    steps: list[GateStep] = list(change.gate.steps)
-    for number, step in enumerate(steps):
+    """Yield the steps of a change, in their order."""
+    for number, step in enumerate(change.gate.steps):
         policy = approvals.split_policy(step.policy, change.address)[0] if step.policy else ""
         fields = ", ".join(step.fields)
         if change.action is Action.CREATE and number == 0:

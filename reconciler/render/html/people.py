@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from reconciler.model import Address, Confidence, Verdict
+from reconciler.model import Confidence, Verdict
 from reconciler.render.html.decisions import Decision, DecisionGroup
 from reconciler.render.html.links import make_query
 
@@ -127,7 +127,7 @@ def _is_indispensable(group: DecisionGroup, decision: Decision, able: int) -> bo
 def _make_person(number: int, tally: _Tally, total: int) -> Approver:
     changes = _count_changes(tally.groups.values())
     indispensable = _count_changes(tally.indispensable.values())
-    scopes: set[Address | tuple[str, ...]] = {
+    scopes = {
         change.address.parts[:-1] for group in tally.groups.values() for change in group.changes
     }
     return Approver(

@@ -5,7 +5,7 @@ from typing import Final
 from reconciler.model import Verdict
 
 GATES: Final = {
-    Verdict.NONE: "no approval needed",
+    Verdict.NONE: "no approval expected",
     Verdict.APPROVAL: "needs approval",
     Verdict.PENDING: "request is open",
     Verdict.BYPASS: "bypasses approval",
