@@ -15,7 +15,7 @@ from scripts import pins
 
 TOOLS = Path(sys.executable).parent
 ROOT = Path(__file__).parent.parent
-KEYS = ("POSTHOG_API_KEY", "POSTHOG_KEY_US")
+KEYS = ("POSTHOG_API_KEY", "US_KEY")
 COMMIT = "1234567890" * 4
 ACME = pipelines.ProgramSource("acme/it", COMMIT)
 WRITTEN = {  # what `init` writes, for one target and for several

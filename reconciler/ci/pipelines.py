@@ -53,11 +53,9 @@ class Pipeline:
     webhooks: Sequence[str] = ()
 
     @property
-    def placeholder(self) -> str | None:
-        """Return the text that a user has to replace, if the source is not known."""
-        if self.source is not None:
-            return None
-        return "OWNER/reconciler@" if self.provider == "github" else "RECONCILER_REPOSITORY"
+    def allowed_keys(self) -> str:
+        """Return the variables that only the environment can allow to hold a key."""
+        return ",".join(key for key in self.keys if not key.startswith("POSTHOG_"))
 
 
 def render(pipeline: Pipeline) -> str:
@@ -101,8 +99,8 @@ def format_pin(name: str) -> str:
 def _lay_out_github(pipeline: Pipeline, targets: Sequence[str]) -> dict[str, str]:
     """Return the parts of a workflow that depend on the number of targets and secrets."""
     parts = {
-        "key_lines": _format_secrets(pipeline.keys),
-        "apply_lines": _format_secrets((*pipeline.keys, *pipeline.webhooks)),
+        "key_lines": _format_environment(pipeline),
+        "apply_lines": _format_environment(pipeline, pipeline.webhooks),
     }
     if not targets:
         name = pipeline.targets[0]
@@ -120,8 +118,11 @@ def _lay_out_github(pipeline: Pipeline, targets: Sequence[str]) -> dict[str, str
     }
 
 
-def _format_secrets(names: Sequence[str]) -> str:
-    lines = [f"{name}: ${{{{ secrets.{name} }}}}" for name in names]
+def _format_environment(pipeline: Pipeline, more: Sequence[str] = ()) -> str:
+    """Return the lines of `env` of a step: secrets, and the host."""
+    lines = [f"{name}: ${{{{ secrets.{name} }}}}" for name in (*pipeline.keys, *more)]
+    if pipeline.allowed_keys:
+        lines.append(f"RECONCILER_ALLOWED_KEY_ENVS: {pipeline.allowed_keys}")
     lines.append("POSTHOG_HOST: ${{ vars.POSTHOG_HOST }}")
     return "".join(f"          {line}\n" for line in lines)
 

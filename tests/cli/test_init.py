@@ -232,6 +232,21 @@ def test_several_targets_are_a_matrix_of_the_jobs_on_gitlab(world):
 
 
 @pytest.mark.parametrize("ci", list(WORKFLOWS))
+def test_a_key_with_a_name_of_its_own_is_allowed_by_the_environment(world, ci):
+    """A file cannot allow it; names that begin with POSTHOG_ need no permission."""
+    repo = world(acme.seed())
+    keys = ("EU_KEY", "POSTHOG_KEY_US", "UK_KEY")
+    targets = {key.lower(): {"api_key_env": key} for key in keys}
+    repo.write("reconciler.yaml", json.dumps({"version": 1, "targets": targets}))
+    assert 0 == repo.run("init", "--ci", ci).code
+    assert 0 == repo.run("init", "other", "--ci", ci).code
+
+    text = (repo.folder / WORKFLOWS[ci]).read_text(encoding="utf-8")
+    assert "RECONCILER_ALLOWED_KEY_ENVS: EU_KEY,UK_KEY\n" in text
+    assert "ALLOWED" not in (repo.folder / "other" / WORKFLOWS[ci]).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("ci", list(WORKFLOWS))
 def test_webhooks_of_a_target_get_reminders(world, ci):
     """The variable that holds the URL is a secret of the jobs; without webhooks there is none."""
     repo = world(acme.seed())
