@@ -38,6 +38,7 @@ class ExecutionOptions:
         format: text, or json for programs.
         asks: whether to ask on the terminal before anything is written.
         asks_name: whether the answer has to be the name of the target.
+        command: what the heading of the plan calls it.
         on_outcome: takes every outcome as it comes; must not take long.
 
     """
@@ -48,6 +49,7 @@ class ExecutionOptions:
     format: str = "text"
     asks: bool = False
     asks_name: bool = False
+    command: str = "plan"
     on_outcome: Callable[[Outcome], None] | None = None
 
 
@@ -67,7 +69,8 @@ def run(
     session.end_progress()
     session.report.plan(planned)
     if options.format == "text":
-        session.show_plan(render.plan, guardrails.drop_refusals(planned))
+        shown = guardrails.drop_refusals(planned)
+        session.show_plan(render.plan, shown, command=options.command)
     guardrails.refuse_run(session, planned, form=options.format)
     if planned.writes and options.asks:
         question = escape(questions.describe_question(verb, planned))

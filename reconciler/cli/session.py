@@ -253,7 +253,13 @@ class Session:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def show_plan(
-        self, render: Callable[..., str], plan: "Plan", form: str = "text", *, saved: str = ""
+        self,
+        render: Callable[..., str],
+        plan: "Plan",
+        form: str = "text",
+        *,
+        saved: str = "",
+        command: str = "plan",
     ) -> None:
         """Print a plan as the terminal allows; `saved` is the file that holds all of it."""
         brief = self.quiet and form == "text" and self.zoom is None
@@ -263,6 +269,7 @@ class Session:
             width=self.width,
             verbose=self.verbose,
             zoom=options.Zoom.TOTALS if brief else options.Zoom(self.zoom) if self.zoom else None,
+            command=command,
             whole=saved,
             run=self.build.run_url if self.build is not None else "",
             identities=self.identities,

@@ -106,6 +106,7 @@ def confirm(question: str, *, name: str | None = None) -> None:
     Raises DeclinedError if the answer is not yes.
 
     """
+    question = fit(question, sys.stderr)
     if name is None:
         is_confirmed = click.confirm(question, err=True)
     else:

@@ -98,6 +98,7 @@ def command(
             format=format_,
             asks=not yes,
             asks_name=target.confirms_by_name,
+            command="drift --revert",
         )
         return _revert(session, given, planning, query, running, go_on=go_on)
     with session.reader(target) as reader:

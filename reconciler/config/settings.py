@@ -346,6 +346,19 @@ def _resolve_paths(node: Any, key: str, file: Path, findings: list[Finding]) -> 
     return tuple(resolved)
 
 
+def find_missing_paths(target: Target) -> Iterator[Finding]:
+    """Yield an error for each path in the settings of a target that does not exist, at its line."""
+    for key, paths in (("paths", target.own_paths), ("overlays", target.overlays)):
+        written = target.written.get(key) if target.written is not None else None
+        if written is None or (key == "paths" and target.paths != target.own_paths):
+            continue
+        for index, path in enumerate(paths):
+            if not os.path.exists(path):  # noqa: PTH110  False also for what cannot be a path
+                message = f"`{key}`: no such file or folder: {written[index]}"
+                place, fix = written.value_source(index), "check the path"
+                yield make_error("R010", message, place, fix=fix)
+
+
 PatternCheck = Callable[[Any], Iterator[Finding]]
 
 

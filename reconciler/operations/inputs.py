@@ -13,7 +13,7 @@ from reconciler.config.loaded import Loaded
 from reconciler.config.other_files import OtherDeclarations
 from reconciler.config.settings import RunFacts, Settings, Target
 from reconciler.errors import ConfigError, NothingDeclaredError
-from reconciler.files import working_tree
+from reconciler.files import excerpts, working_tree
 from reconciler.files.text import RefusedError
 from reconciler.files.working_tree import WorkingTree
 from reconciler.git import applied_ref, repository
@@ -129,6 +129,8 @@ def read_inputs(
 
 def load_files(settings: Settings, target: Target, cwd: Path) -> Loaded:
     """Load the files of the working tree; raise ConfigError with every finding."""
+    if missing := tuple(config_settings.find_missing_paths(target)):
+        raise ConfigError("", findings=tuple(map(excerpts.attach_excerpt, missing)))
     tree = WorkingTree(cwd=cwd, anchor=settings.folder, skip=frozenset(target.overlays))
     try:
         return loader.load_files(target.paths, overlays=target.overlays, tree=tree)

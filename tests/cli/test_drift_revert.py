@@ -200,3 +200,17 @@ def test_a_member_who_left_cannot_be_brought_back(committed):
 
     assert (1, {"a": "done"}) == (done.code, outcomes(done))
     assert "cannot-create" in {finding["code"] for finding in done.json["findings"]}
+
+
+def test_the_heading_names_the_command_and_drift_counts_resources(committed):
+    """It is not the plan of `apply`. Two fields of one flag are one resource that was changed."""
+    repo = committed([a(name="a", tags=["mine"])], seed())
+    edit(repo, f"{FLAGS}101/", {"name": "by hand", "tags": ["yours"]}, "carol")
+
+    reported = repo.run("drift")
+    done = repo.run("drift", "--revert", "--yes")
+
+    assert 2 == reported.code
+    assert "Drift: 1 changed. 1 without approval." in reported.out
+    assert 0 == done.code
+    assert done.out.startswith("reconciler drift --revert: target ")

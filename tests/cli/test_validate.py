@@ -404,3 +404,21 @@ def test_the_hook_checks_every_target_or_one(world):
     codes = [repo.run(*words, *args, token="").code for args in ([], ["--target", "a"])]
 
     assert [1, 0] == codes
+
+
+@pytest.mark.parametrize("key", ["paths", "overlays"])
+def test_a_path_of_the_settings_that_is_missing_is_reported_where_it_is_written(repository, key):
+    """Not at line 1 of a file that does not exist; all of them at once."""
+    repository.write("config/flags.yaml", acme.flag("a"))
+    lists = {"paths": "[config, nowhere]", "overlays": "[]"}
+    if key == "overlays":
+        lists = {"paths": "[config]", "overlays": "[nowhere]"}
+    text = f"    paths: {lists['paths']}\n    overlays: {lists['overlays']}\n"
+    repository.write("reconciler.yaml", f"version: 1\ntargets:\n  acme:\n{text}")
+
+    done = repository.run("validate")
+
+    place = "4:21" if key == "paths" else "5:16"
+    assert 1 == done.code
+    assert f"reconciler.yaml:{place}: `{key}`: no such file or folder: nowhere" in done.err
+    assert f"    {key}: {lists[key]}" in done.err, "the line is shown"

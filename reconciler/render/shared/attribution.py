@@ -1,7 +1,7 @@
 """Who caused drift, as sentences that all formats share. Plain text: each format escapes it."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from reconciler.model import (
@@ -130,10 +130,9 @@ def describe_hold(change: Change) -> Phrase | None:
 
 
 def list_totals(plan: Plan) -> Iterator[str]:
-    """Yield how much drift there is of each class; an object that was deleted counts as one."""
-    ways = Counter(
-        each.approval_class for change in plan.writes for each in _list_attributions(change)
-    )
+    """Yield how many resources have drift of each class; each counts by its worst."""
+    attributed = (tuple(_list_attributions(change)) for change in plan.writes)
+    ways = Counter(_find_worst(attributions) for attributions in attributed if attributions)
     parts = [f"{ways[way]:,} {word}" for way, word in _COUNTED.items() if ways[way]]
     if parts:
         yield f"{', '.join(parts)}."
@@ -151,12 +150,16 @@ def _list_attributions(change: Change) -> Iterator[Attribution]:
         yield change.attribution
 
 
+def _find_worst(attributions: Iterable[Attribution]) -> ApprovalClass:
+    return min((each.approval_class for each in attributions), key=tuple(_COUNTED).index)
+
+
 def summarize_change(change: Change) -> Phrase | None:
     """Return who changed a resource, in a few words: the worst mark, the people, and a hold."""
     attributions = tuple(_list_attributions(change))
     if not attributions:
         return None
-    way = min((each.approval_class for each in attributions), key=tuple(_COUNTED).index)
+    way = _find_worst(attributions)
     people = dict.fromkeys(each.person for each in attributions if each.person)
     held = ("held",) if change.hold is not None else ()
     mark, tone = _MARKS[way]

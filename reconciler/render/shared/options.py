@@ -25,6 +25,7 @@ class RenderOptions:
     columns: int = 0  # of a terminal, where a wider table is hard to read; 0: no terminal
     verbose: int = 0
     zoom: Zoom | None = None  # None: by the size of the plan
+    command: str = "plan"  # that shows the plan
     whole: str = ""  # where the whole plan is, for what has to leave something out
     run: str = ""  # URL of the pipeline run that made it
     identities: str = "full"  # how people are named: full, or initials

@@ -28,7 +28,7 @@ def plan(plan: Plan, options: RenderOptions) -> str:
         tuple(summary.describe_refusal(plan)),
     )  # the end is the last line
     parts = [
-        "\n".join(_format_header("plan", summary.describe_base(plan), plan, look)),
+        "\n".join(_format_header(options.command, summary.describe_base(plan), plan, look)),
         *_format_changes(shown, zoom, look),
         *(resource_list.list_gates(plan, look) if zoom is Zoom.RESOURCES else ()),
         *_format_notices(plan, look),
