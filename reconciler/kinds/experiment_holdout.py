@@ -158,6 +158,7 @@ KIND = Kind(
     rewrites=Rewrites(
         kind="FeatureFlag",
         field="filters.holdout",
+        copied=(SHARE, "filters.holdout.exclusion_percentage"),
         through="Experiment",
         owner=_read_holdout,
         name=_read_flag_key,

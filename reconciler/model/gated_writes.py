@@ -40,6 +40,7 @@ class Rewrites:
     Attributes:
         kind: the kind of those objects.
         field: the field of theirs that is written, as a file names it.
+        copied: the field of the object itself, and the field of theirs that gets its value.
         through: the kind that connects the two; it is listed to find them.
         owner: payload of a connecting object -> the id of the object that it belongs to.
         name: payload of a connecting object -> the name of the object that is written.
@@ -50,6 +51,7 @@ class Rewrites:
 
     kind: str
     field: str
+    copied: tuple[str, str]
     through: str
     owner: Callable[[Payload], str | None]
     name: Callable[[Payload], str]

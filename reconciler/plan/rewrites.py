@@ -24,6 +24,7 @@ from reconciler.model import (
     Severity,
     Unreadable,
     Verdict,
+    iterate_values,
 )
 from reconciler.plan.approvals import messages, staleness, write_gates
 from reconciler.plan.diff.references import NOUNS
@@ -61,6 +62,7 @@ def add_warnings(changes: tuple[Change, ...], live: Live) -> tuple[Change, ...]:
         return changes
     requests = _index_requests(live)
     index = _index_changes(change for change in changes if change.action is not Action.NONE)
+    declared = _index_changes(changes)
     return tuple(
         replace(
             change,
@@ -68,6 +70,7 @@ def add_warnings(changes: tuple[Change, ...], live: Live) -> tuple[Change, ...]:
                 *change.warnings,
                 *_list_warnings(change, live, requests),
                 *_list_later_warnings(change, live, index),
+                *_list_contradictions(change, live, declared),
             ),
         )
         for change in changes
@@ -190,6 +193,31 @@ def _list_later_warnings(change: Change, live: Live, index: _ByName) -> Iterator
             f"files for {', '.join(names)}",
             why="PostHog then writes these flags, and a request is for the version that it saw",
             fix="have these flags decided first; otherwise run apply again afterwards",
+            source=change.source,
+            address=change.address,
+        )
+
+
+def _list_contradictions(change: Change, live: Live, declared: _ByName) -> Iterator[Finding]:
+    """Warn of files that give the rewritten objects another value than PostHog copies to them."""
+    rewrites = _find_rewrites(change)
+    if rewrites is None or change.desired is None:
+        return
+    source, copy = rewrites.copied
+    value = change.desired.spec.get(source)
+    names = sorted(
+        other.address.name
+        for other in _find_changes(list_rewritten(change, live), declared)
+        if other.desired is not None
+        and any(given != value for _, given in iterate_values(other.desired.spec, copy))
+    )
+    if names:
+        yield Finding(
+            code="rewrites-differ",
+            severity=Severity.WARNING,
+            message=f"{change.address}: the files give another {copy} to {', '.join(names)}",
+            why="PostHog copies the value with this change, so the next plan sets it back",
+            fix="write the same value in both places, or leave it out of the flags",
             source=change.source,
             address=change.address,
         )

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from tests import acme
-from tests.cli.test_holdouts import ADDRESS, HOLDOUTS, NAME, OWN, holdout
+from tests.cli.test_holdouts import ADDRESS, HOLDOUTS, NAME, OWN, holdout, in_holdout
 from tests.cli.test_holdouts import seed as seed_holdout
 from tests.support import SCRIPT
 
@@ -265,3 +265,21 @@ def test_a_weaker_own_policy_starts_after_the_holdout_is_written(make):
     assert repo.run("apply", "--yes", "--allow-weakening").code == 3
     rows = repo.run("requests", "list", "--state", "pending", "--format", "json").json
     assert [row["action_key"] for row in rows] == [OWN]
+
+
+@pytest.mark.parametrize(("share", "differs"), [(10, True), (20, False), (20.0, False)])
+def test_a_flag_that_is_declared_with_another_share_is_a_warning(make, share, differs):
+    """PostHog copies the share of the holdout into the flag, whatever the file of the flag says."""
+    flag = in_holdout("a", NAME, share)
+    repo = make(seed(), flag, holdout(20))
+    plan = repo.run("plan", "--format", "json").json
+    (row,) = (row for row in plan["changes"] if row["address"] == ADDRESS)
+    messages = [one["message"] for one in row["warnings"] if one["code"] == "rewrites-differ"]
+
+    assert messages == (
+        [f"{ADDRESS}: the files give another filters.holdout.exclusion_percentage to a"]
+        if differs
+        else []
+    )
+    assert repo.run("apply", "--yes").code == 0
+    assert repo.run("plan", "--detailed-exitcode").code == (2 if differs else 0)
