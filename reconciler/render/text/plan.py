@@ -115,7 +115,8 @@ def _format_notices(plan: Plan, look: TextStyle) -> Iterator[str]:
     """Yield what is worth knowing and changes nothing, one paragraph each."""
     for notice in summary.list_notices(plan):
         if notice.quiet and not look.verbose:
-            yield look.paint(f"{notice.title} (--verbose lists them)", "dim")
+            them = phrases.choose(len(notice.rows), "it", "them")
+            yield look.paint(f"{notice.title}; --verbose lists {them}", "dim")
         else:
             yield _format_list(f"{notice.title}:", notice.rows, look)
     if look.drift and (advice := attribution.advise(plan)):

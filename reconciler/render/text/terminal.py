@@ -88,17 +88,20 @@ def _fit_line(text: str, width: int) -> Iterator[str]:
     ends = [match.end() for match in _COLUMN.finditer(plain) if indent < match.end() <= width // 2]
     least = indent + 2
     column = max(least, *ends) if ends else least
-    line, fresh = "", True
-    for word in text.split(" "):
-        if fresh or _measure(line) + 1 + _measure(word) <= width:
-            line, fresh = word if fresh else f"{line} {word}", False
+    lead = len(text) - len(text.lstrip(" "))
+    line, fresh = " " * lead, True
+    for word in text[lead:].split(" "):
+        if not fresh and _measure(line) + 1 + _measure(word) <= width:
+            line = f"{line} {word}"
             continue
-        if not word:  # the gap between columns ends the line
+        if not fresh and not word:  # the gap between columns ends the line
             continue
         first, *others = _break_word(word, width - least)
-        if line.strip():
+        if fresh:
+            line, fresh = line + first, False
+        else:
             yield line.rstrip()
-        line = " " * max(least, min(column, width - _measure(first))) + first
+            line = " " * max(least, min(column, width - _measure(first))) + first
         for part in others:
             yield line
             line = " " * least + part

@@ -43,6 +43,7 @@ def test_a_long_path_is_broken_at_a_slash_and_a_url_nowhere():
         "    Storefront/feature_flags.yaml:12",
     ] == fit_lines(f"  Path {path}", 40).split("\n")
     assert ["See", f"  {url}"] == fit_lines(f"See {url}", 40).split("\n")
+    assert f"    {url}" == fit_lines(f"    {url}", 40), "nor does it move"
 
 
 def test_colours_take_no_columns():
