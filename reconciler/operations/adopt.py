@@ -31,6 +31,7 @@ from reconciler.model import (
 from reconciler.operations.drift import DriftInputs, DriftResult
 from reconciler.plan.diff import matching, references, three_way
 from reconciler.plan.diff import values as diff_values
+from reconciler.plan.diff.base_index import BaseIndex
 
 _NAMELESS = "id:"  # what stands for somebody, or a role, that is gone
 
@@ -75,7 +76,7 @@ def _moved_by_both(drift: DriftResult, change: Change) -> set[str]:
     """Return the fields that git has changed, too, since the last apply."""
     if drift.applied is None or change.desired is None or change.action is not Action.UPDATE:
         return set()
-    then = three_way.BaseIndex(drift.world.desired, drift.applied).find_declaration(change.desired)
+    then = BaseIndex(drift.world.desired, drift.applied).find_declaration(change.desired)
     compared = three_way.compare_resource(change.desired, then, change.before)
     return {
         field_.path

@@ -30,6 +30,7 @@ from reconciler.operations import plan
 from reconciler.plan import links
 from reconciler.plan.approvals import request_matching
 from reconciler.plan.diff import matching, references, three_way
+from reconciler.plan.diff.base_index import BaseIndex
 from reconciler.posthog import change_requests
 from reconciler.posthog.client import Reader
 
@@ -64,7 +65,7 @@ class _World:
 
     def left(self, change: Change) -> list[tuple[str | int, ...]]:
         """Return the fields that a document had at the base and has no more."""
-        before = three_way.BaseIndex(self.declared, self.base)
+        before = BaseIndex(self.declared, self.base)
         then = before.find_declaration(change.desired) if change.desired is not None else None
         if then is None or change.desired is None:
             return []
@@ -131,7 +132,7 @@ def _changes(
     spelled = references.respell_references(
         replace(world.declared, resources=picked), live
     ).resources
-    earlier = three_way.BaseIndex(world.declared, world.base)
+    earlier = BaseIndex(world.declared, world.base)
     for address, resource in picked.items():
         candidates = lookup.find_candidates(resource)
         if len(candidates) > 1:

@@ -10,6 +10,7 @@ from reconciler.plan import unmanaged as plan_unmanaged
 from reconciler.plan.approvals import findings, forecast
 from reconciler.plan.approvals.evaluation import GateEvaluator
 from reconciler.plan.diff import dropped_fields, references, secrets, three_way
+from reconciler.plan.diff.known_changes import KnownChanges
 from reconciler.plan.evasion import incremental, rules
 from reconciler.plan.guardrails import (
     checks,
@@ -36,6 +37,7 @@ class Comparison:
     options: PlanOptions
     changes: tuple[Change, ...]
     problems: tuple[Finding, ...]
+    known: KnownChanges  # as compared, for another comparison of this run
 
 
 def build_plan(
@@ -55,13 +57,16 @@ def build_plan(
         base: what they declared at the commit that was applied last.
         live: what PostHog has.
         options: what the user asked for.
-        compared: the result of `compare_resources` for the same arguments, if there is one.
+        compared: the result of `compare_resources` for the same files, if there is one; where more
+            was read since, only what that may concern is compared again.
         past: what the files declared at earlier commits, for `evasion.incremental`.
         started: what they declared since the base, where a gate would get weaker.
 
     """
     if compared is None or compared.live is not live or compared.options != options:
-        compared = compare_resources(desired=desired, base=base, live=live, options=options)
+        compared = compare_resources(
+            desired=desired, base=base, live=live, options=options, earlier=compared
+        )
     picked, base, problems = compared.picked, compared.base, compared.problems
     edges, unresolved = references.resolve_names(picked, desired, live)
     unmanaged = _list_unmanaged(desired, base, live, options)
@@ -130,12 +135,21 @@ def _find_evasions(
 
 
 def compare_resources(
-    *, desired: Declared, base: Declared | None, live: Live, options: PlanOptions
+    *,
+    desired: Declared,
+    base: Declared | None,
+    live: Live,
+    options: PlanOptions,
+    earlier: Comparison | None = None,
 ) -> Comparison:
-    """Compare each declared resource with the live side; delete what has left the files."""
+    """Compare each declared resource with the live side; delete what has left the files.
+
+    What `earlier` has compared, and what has not changed since, is taken from there.
+    """
+    known = earlier.known if earlier is not None else KnownChanges()
     picked = references.respell_references(select_declared(desired, options), live)
     base = references.respell_references(base, live, desired) if base is not None else None
-    changes, problems = three_way.compare_all(picked, base, live)
+    changes, problems = three_way.compare_all(picked, base, live, known)
     deletes, unclear = three_way.find_removals(
         desired,
         base,
@@ -157,7 +171,7 @@ def compare_resources(
         *reported,
         *new_names.find_misleading_names(changes, desired, live, options.misnamed),
     )
-    return Comparison(picked, base, live, options, changes, reported)
+    return Comparison(picked, base, live, options, changes, reported, known)
 
 
 def _list_unmanaged(

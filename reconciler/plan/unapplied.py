@@ -16,6 +16,7 @@ from reconciler.model import (
     parse_time,
 )
 from reconciler.plan.diff import three_way
+from reconciler.plan.diff.base_index import BaseIndex
 from reconciler.plan.saved import compare
 
 WHOLE: Final = ""  # instead of the path of a field: the object as a whole
@@ -35,7 +36,7 @@ class Unapplied:
     """
 
     def __init__(self, applied: Declared, desired: Declared, since: Since) -> None:
-        self._earlier = three_way.BaseIndex(desired, applied)
+        self._earlier = BaseIndex(desired, applied)
         self._since = since
 
     def paths(self, change: Change) -> Iterator[str]:

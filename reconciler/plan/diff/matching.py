@@ -107,6 +107,8 @@ def check_creatable(resource: Resource) -> Finding | None:
 
 def check_hidden_people(resource: Resource, live: Live) -> Finding | None:
     """Return an error if the key sees too few people to compare this (contract 8.4)."""
+    if not live.partial:
+        return None
     address, kind = resource.address, KINDS[resource.address.kind]
     if resource.lifecycle.absent or address.organization not in live.partial:
         return None

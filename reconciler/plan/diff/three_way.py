@@ -29,47 +29,20 @@ from reconciler.model import (
     sort_keys,
 )
 from reconciler.plan.diff import list_items, matching, secrets, values
+from reconciler.plan.diff.base_index import BaseIndex
+from reconciler.plan.diff.known_changes import KnownChanges
 from reconciler.plan.diff.matching import LiveLookup
 
 
-class BaseIndex:
-    """The declarations of the base, also by the new name of a resource or of its project."""
-
-    def __init__(self, desired: Declared, base: Declared | None) -> None:
-        self._resources = {fold_name(a): r for a, r in base.resources.items()} if base else None
-        self._projects = {
-            address.parts: resource.lifecycle.renamed_from
-            for address, resource in desired.resources.items()
-            if address.kind == "Project" and resource.lifecycle.renamed_from is not None
-        }
-
-    def find_declaration(self, resource: Resource) -> Resource | None:
-        """Return what was declared; an empty spec if nothing was, None without a base."""
-        if self._resources is None:
-            return None
-        for address in self._list_addresses(resource):
-            if (declared := self._resources.get(fold_name(address))) is not None:
-                return declared
-        return Resource(resource.address, {})
-
-    def _list_addresses(self, resource: Resource) -> Iterator[Address]:
-        *scope, name = resource.address.parts
-        old_project = self._projects.get(resource.address.parts[:2])
-        for project in (None, old_project):
-            if project is not None and len(scope) > 1:
-                scope = [scope[0], project]
-            for old_or_new in (name, resource.lifecycle.renamed_from):
-                if old_or_new is not None:
-                    yield Address(resource.address.kind, (*scope, old_or_new))
-
-
 def compare_all(
-    desired: Declared, base: Declared | None, live: Live
+    desired: Declared, base: Declared | None, live: Live, known: KnownChanges | None = None
 ) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
     """Return one change for each declared resource, and what could not be compared.
 
-    A resource without a difference has a change with the action `none`.
+    A resource without a difference has a change with the action `none`. `known` has changes of an
+    earlier comparison, and gets those of this one.
     """
+    known = KnownChanges() if known is None else known
     lookup, base_index = LiveLookup(live), BaseIndex(desired, base)
     result: list[Change] = []
     problems: list[Finding] = []
@@ -89,9 +62,12 @@ def compare_all(
         if problem is not None:
             problems.append(problem)
             continue
-        result.append(
-            compare_resource(resource, base_index.find_declaration(resource), live_object)
-        )
+        earlier = base_index.find_declaration(resource)
+        change = known.find(resource, earlier, live_object)
+        if change is None:
+            change = compare_resource(resource, earlier, live_object)
+            known.remember(earlier, change)
+        result.append(change)
     return tuple(result), (
         *problems,
         *matching.find_shared_objects(result),
@@ -176,7 +152,6 @@ def _compare_fields(
         renamed_cause = Cause.UNKNOWN if base is None else Cause.INTENT
         base_and_cause = (ABSENT, renamed_cause) if is_intended else (new, Cause.DRIFT)
         yield FieldChange(f"metadata.{kind.key}", old, new, *base_and_cause)
-    skipped = _list_skipped_paths(resource, live)
     unequal = {}
     for name, value in resource.spec.items():
         live_value = live.spec[name] if name in live.spec else kind.defaults.get(name, ABSENT)
@@ -185,8 +160,10 @@ def _compare_fields(
         managed = values.select_managed(live_value, value, whole=name in kind.atomic)
         if managed != value:
             unequal[name] = managed
-    yield from _compare_hidden(resource, base, live)
-    for name in _sort_fields(unequal, kind):
+    if base is not None:
+        yield from _compare_hidden(resource, base, live)
+    skipped = _list_skipped_paths(resource, live) if unequal else ()
+    for name in _sort_fields(unequal, kind) if unequal else ():
         managed, value = unequal[name], resource.spec[name]
         for path, old, new in values.find_differences(managed, value, (name,)):
             text = format_path(path)
@@ -200,13 +177,13 @@ def _compare_fields(
 
 
 def _compare_hidden(
-    resource: Resource, base: Resource | None, live: LiveResource
+    resource: Resource, base: Resource, live: LiveResource
 ) -> Iterator[FieldChange]:
     """Yield hidden values that the files have changed since the base: live ones are not shown."""
-    for text in KINDS[resource.address.kind].hidden(live.payload) if base is not None else ():
+    for text in KINDS[resource.address.kind].hidden(live.payload):
         path = parse_path(text)
         value = get_value(resource.spec, path, ABSENT)
-        before = get_value(base.spec, path, ABSENT) if base is not None else ABSENT
+        before = get_value(base.spec, path, ABSENT)
         is_ignored = secrets.is_covered(resource.lifecycle.ignore, text)
         if ABSENT not in (value, before) and not is_ignored and not values.is_same(before, value):
             yield FieldChange(text, secrets.SHOWN, value, secrets.SHOWN, Cause.INTENT)

@@ -6,7 +6,7 @@ from typing import Final
 
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Cause, Change, Declared, Finding, Live, Severity
-from reconciler.plan.diff.three_way import BaseIndex
+from reconciler.plan.diff.base_index import BaseIndex
 from reconciler.plan.guardrails import deletes, lockout, weakening
 from reconciler.plan.guardrails.lockout import LOCKOUT
 from reconciler.plan.guardrails.weakening import USED, WEAKENED
