@@ -20,7 +20,6 @@ from reconciler.model import (
     Spec,
     Vote,
     is_nameable,
-    iterate_values,
     map_values,
     parse_id,
 )
@@ -131,16 +130,11 @@ def build_taker(kind: Kind) -> Callable[[Payload], Payload]:
         row.spec = None
         with suppress(*response_shapes.MALFORMED):  # reported when the collection is checked
             spec = kind.to_spec(row)
-            if not _has_references(kind, spec):
+            if not kind.list_references(spec):
                 row.spec = kind.canonical(spec)
         return row
 
     return take
-
-
-def _has_references(kind: Kind, spec: Spec) -> bool:
-    """Return whether a spec contains ids that have to be turned into names."""
-    return any(True for reference in kind.references for _ in iterate_values(spec, reference.path))
 
 
 def build_resource(
@@ -158,7 +152,7 @@ def build_resource(
 
 def name_references(kind: Kind, address: Address, spec: Spec, names: Names) -> Spec:
     """Return a spec, or a body of the API, with names where its references are ids."""
-    for reference in kind.references:
+    for reference in kind.references if kind.refers(spec) else ():
         spec = map_values(spec, reference.path, names.build_lookup(reference, address))
     return spec
 

@@ -98,6 +98,7 @@ from reconciler.model.source import (
     strip_positions,
 )
 from reconciler.model.spec_path import (
+    MAPPINGS,
     Path,
     RejectedValue,
     Spec,
@@ -107,6 +108,7 @@ from reconciler.model.spec_path import (
     get_value,
     iterate_values,
     map_values,
+    may_have_values,
     parse_path,
     put_back,
     sort_keys,
@@ -137,6 +139,7 @@ __all__ = [
     "IDENTITIES",
     "LEFT_OUT",
     "LEVELS",
+    "MAPPINGS",
     "NO_GATE",
     "OWN_CLIENT",
     "REPLACES",
@@ -234,6 +237,7 @@ __all__ = [
     "map_values",
     "mask_person",
     "matches_any",
+    "may_have_values",
     "normalize_set",
     "parse_duration",
     "parse_id",

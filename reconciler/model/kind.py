@@ -1,6 +1,6 @@
 """Define what the program knows about a kind: data and pure functions, nothing that sends."""
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Protocol
@@ -14,7 +14,16 @@ from reconciler.model.gated_writes import (
 )
 from reconciler.model.plan import Action, Change
 from reconciler.model.resources import Payload
-from reconciler.model.spec_path import RejectedValue, Spec, get_root, parse_path, put_back
+from reconciler.model.spec_path import (
+    Path,
+    RejectedValue,
+    Spec,
+    get_root,
+    iterate_values,
+    may_have_values,
+    parse_path,
+    put_back,
+)
 
 
 class Scope(Enum):
@@ -251,6 +260,24 @@ class Kind:
         default=lambda payload: payload.get("updated_at")
     )  # when any of its fields was last written, if it says so
     unlogged: tuple[str, ...] = ()  # spec fields whose changes the log never shows
+    paths: tuple[str, ...] = field(init=False)  # of its references
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "paths", tuple(reference.path for reference in self.references))
+
+    def refers(self, spec: Spec) -> bool:
+        """Return False if a spec names no other resource; True if it may."""
+        return may_have_values(spec, self.paths)
+
+    def list_references(self, spec: Spec) -> Sequence[tuple[Reference, Path, Any]]:
+        """List the names and ids in a spec, with their paths, in the order of `references`."""
+        if not may_have_values(spec, self.paths):
+            return ()
+        return [
+            (reference, path, value)
+            for reference in self.references
+            for path, value in iterate_values(spec, reference.path)
+        ]
 
     @property
     def gated(self) -> bool:

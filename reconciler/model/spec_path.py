@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 Spec = Mapping[str, Any]  # in the terms of the files: names, words, durations
 _INDEX: Final = re.compile(r"\[(\d+)\]$")
-_MAPPINGS: Final = (dict, Mapping)  # most are a dict, which is recognized ten times as fast
+MAPPINGS: Final = (dict, Mapping)  # for isinstance: most are a dict, which is recognized faster
 Path = tuple[str | int, ...]  # ("filters", "groups", 0, "rollout_percentage")
 
 
@@ -106,9 +106,7 @@ class _Step(NamedTuple):
 
     def picks(self, item: Any) -> bool:
         """Return whether the step includes an item of the list."""
-        return not self.field or (
-            isinstance(item, _MAPPINGS) and item.get(self.field) == self.value
-        )
+        return not self.field or (isinstance(item, MAPPINGS) and item.get(self.field) == self.value)
 
 
 @cache
@@ -123,25 +121,47 @@ def _parse_steps(path: str) -> tuple[_Step, ...]:
 
 def iterate_values(spec: Spec, path: str) -> Iterator[tuple[Path, Any]]:
     """Yield each value that a reference path such as `approvers.users[]` names, with its path."""
-    steps = _parse_steps(path)
-    return _iterate_values(spec, steps, ()) if _names_any(spec, steps) else iter(())
+    return _iterate_values(spec, _parse_steps(path), ())
 
 
-def _names_any(spec: Spec, steps: tuple[_Step, ...]) -> bool:
-    """Return whether there is any such value. Most resources name nothing, and are asked often."""
+_Filter = tuple[str, bool, str, frozenset[str]]  # a step with every value that some path wants
+
+
+@cache
+def _merge_steps(paths: tuple[str, ...]) -> tuple[tuple[_Filter, ...], ...]:
+    """Return the beginnings of the paths, each once, up to the first step that filters."""
+    merged: dict[tuple[tuple[str, bool, str], ...], set[str]] = {}
+    for path in paths:
+        steps = _parse_steps(path)
+        end = next((n for n, step in enumerate(steps, 1) if step.field), len(steps))
+        beginning = tuple((step.name, step.many, step.field) for step in steps[:end])
+        merged.setdefault(beginning, set()).add(steps[end - 1].value)
+    return tuple(
+        tuple((*step, frozenset(values)) for step in beginning)
+        for beginning, values in merged.items()
+    )
+
+
+def may_have_values(spec: Spec, paths: tuple[str, ...]) -> bool:
+    """Return False if no reference path names a value. Most resources refer to nothing at all.
+
+    Each resource is asked several times, so this looks at the common beginning of paths once.
+    """
+    return any(_may_match(spec, steps) for steps in _merge_steps(paths))
+
+
+def _may_match(spec: Spec, steps: tuple[_Filter, ...]) -> bool:
     nodes: list[Any] = [spec]
     for name, many, field, wanted in steps:
         inner: list[Any] = []
         for node in nodes:
-            value = node.get(name) if isinstance(node, _MAPPINGS) else None
+            value = node.get(name) if isinstance(node, MAPPINGS) else None
             if not many:
                 if value is not None:
                     inner.append(value)
             elif isinstance(value, list):
                 inner += (
-                    [i for i in value if isinstance(i, _MAPPINGS) and i.get(field) == wanted]
-                    if field
-                    else value
+                    [item for item in value if _has_value(item, field, wanted)] if field else value
                 )
         if not inner:
             return False
@@ -149,12 +169,17 @@ def _names_any(spec: Spec, steps: tuple[_Step, ...]) -> bool:
     return True
 
 
+def _has_value(item: Any, field: str, wanted: frozenset[str]) -> bool:
+    value = item.get(field) if isinstance(item, MAPPINGS) else None
+    return isinstance(value, str) and value in wanted
+
+
 def _iterate_values(node: Any, steps: tuple[_Step, ...], path: Path) -> Iterator[tuple[Path, Any]]:
     if not steps:
         yield path, node
         return
     step = steps[0]
-    if not isinstance(node, _MAPPINGS) or node.get(step.name) is None:
+    if not isinstance(node, MAPPINGS) or node.get(step.name) is None:
         return
     value = node[step.name]
     if not step.many:
@@ -170,8 +195,9 @@ def map_values(spec: Spec, path: str, function: Callable[[Any], Any]) -> Spec:
 
     Return `spec` itself if no value changed: most flags name nothing.
     """
-    steps = _parse_steps(path)
-    mapped: Spec = _map_steps(spec, steps, function) if _names_any(spec, steps) else spec
+    if not may_have_values(spec, (path,)):
+        return spec
+    mapped: Spec = _map_steps(spec, _parse_steps(path), function)
     return mapped
 
 

@@ -6,6 +6,7 @@ What PostHog or its editor adds is left out, and so are the keys that it drops o
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from reconciler.model import MAPPINGS
 from reconciler.normal_form import values as normal_form_values
 
 # Added by the server or the editor for display (contract 9.2); never sent or compared.
@@ -32,7 +33,7 @@ def drop_nulls(filters: Any) -> Any:
 
     In a file a null means something: the flag no longer aggregates by a group.
     """
-    if not isinstance(filters, Mapping):
+    if not isinstance(filters, MAPPINGS):
         return filters
     kept = dict(filters)
     if kept.get(INDEX) is None:
@@ -57,15 +58,15 @@ def normalize_filters(filters: Mapping[str, Any]) -> dict[str, Any]:
         _set_groups(normal, groups)
     elif INDEX in normal:
         normal[INDEX] = normal_form_values.normalize_number(normal[INDEX])
-    if "multivariate" in filters:
+    if filters.get("multivariate") is not None:
         normal["multivariate"] = _normalize_multivariate(filters["multivariate"])
-    if isinstance(holdout := filters.get("holdout"), Mapping):
+    if isinstance(holdout := filters.get("holdout"), MAPPINGS):
         normal["holdout"] = {
             name: normal_form_values.normalize_number(value) for name, value in holdout.items()
         }
     if "payloads" in filters:
         payloads = filters["payloads"]
-        if payloads is None or isinstance(payloads, Mapping):
+        if payloads is None or isinstance(payloads, MAPPINGS):
             normal["payloads"] = {
                 str(name): normal_form_values.normalize_json(value)
                 for name, value in (payloads or {}).items()
@@ -81,7 +82,7 @@ def merge_filters(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[st
     """
     whole = {**live, **wanted}
     for name, value in wanted.items():
-        if isinstance(value, Mapping) and isinstance(before := live.get(name), Mapping):
+        if isinstance(value, MAPPINGS) and isinstance(before := live.get(name), Mapping):
             whole[name] = {**before, **value}
     if isinstance(payloads := whole.get("payloads"), Mapping):
         multivariate = whole.get("multivariate") or {}
@@ -97,7 +98,7 @@ def merge_filters(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[st
 
 def list_dropped(filters: Any) -> Iterator[str]:
     """Yield non-empty keys of live filters that the next save removes."""
-    if isinstance(filters, Mapping):
+    if isinstance(filters, MAPPINGS):
         yield from (name for name in sorted(DROPPED) if filters.get(name))
 
 
@@ -135,7 +136,7 @@ def _normalize_group(group: Mapping[str, Any], index: Any) -> dict[str, Any]:
         normal["rollout_percentage"] = normal_form_values.normalize_number(
             group["rollout_percentage"]
         )
-    normal["properties"] = [_normalize_property(item) for item in group.get("properties") or ()]
+    normal["properties"] = list(map(_normalize_property, group.get("properties") or ()))
     return normal
 
 
@@ -159,7 +160,7 @@ def _normalize_property(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def _normalize_multivariate(value: Any) -> Any:
     """Return the variants; without any, the flag is on or off in any spelling."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, MAPPINGS):
         return value
     variants = value.get("variants")
     if not variants:

@@ -32,6 +32,18 @@ def trim_text(value: Any) -> Any:
 
 def normalize_labels(values: Iterable[Any]) -> list[Any]:
     """Return tags trimmed, in lower case, sorted, each once, without blanks (contract 9.1)."""
+    labels = tuple(values)
+    if all(label.__class__ is str for label in labels):
+        return _normalize_texts(labels)
+    return _normalize_labels(labels)
+
+
+@lru_cache(maxsize=4096)  # most flags share their tags, and lists of a spec are never changed
+def _normalize_texts(labels: tuple[str, ...]) -> list[str]:
+    return _normalize_labels(labels)
+
+
+def _normalize_labels(values: Iterable[Any]) -> list[Any]:
     unique = {value.strip().lower() if isinstance(value, str) else value for value in values}
     unique.discard("")
     try:

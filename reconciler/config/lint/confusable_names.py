@@ -15,7 +15,6 @@ from reconciler.model import (
     Scope,
     Severity,
     Source,
-    iterate_values,
     locate_value,
 )
 
@@ -139,11 +138,10 @@ class _Mention:
 
 def _list_mentions(resources: Iterable[Built]) -> Iterator[_Mention]:
     for resource, document, kind in resources:
-        for reference in kind.references:
-            scope = (reference.kind, resource.address.parts[:1])
-            for path, name in iterate_values(resource.written, reference.path):
-                if isinstance(name, str):
-                    yield _Mention(name, scope, path, resource, document)
+        for reference, path, name in kind.list_references(resource.written):
+            if isinstance(name, str):
+                scope = (reference.kind, resource.address.parts[:1])
+                yield _Mention(name, scope, path, resource, document)
 
 
 def _make_hidden_finding(name: str, hidden: str, source: Source) -> Finding:

@@ -20,7 +20,6 @@ from reconciler.model import (
     Scope,
     Severity,
     Source,
-    iterate_values,
     locate_value,
     parse_id,
 )
@@ -55,8 +54,13 @@ def find_near_misses(
     }
     matches: dict[tuple[str, str, str], str | None] = {}
     compared = 0
+    sound: set[tuple[Scope, str, str | None]] = set()  # scopes whose own names are no typo
     for resource, document, kind in built:
         organization = resource.address.organization
+        scope = (kind.scope, organization, document["metadata"].get("project"))
+        if scope in sound and not kind.refers(resource.written):
+            continue
+        sound.add(scope)
         for named, name, path in _list_references(resource, document["metadata"], kind):
             reference = (named, "" if named == "Organization" else organization, name)
             if reference not in matches:
@@ -69,6 +73,7 @@ def find_near_misses(
                     None if is_there or too_many else find_near_miss(name, declared)
                 )
             if match := matches[reference]:
+                sound.discard(scope)
                 source = locate_value(document, path, resource.source or Source("", 1))
                 yield _make_finding(named, name, match, source, names[reference[:2]][match])
 
@@ -97,12 +102,10 @@ def _list_references(
         yield "Organization", metadata["organization"], ("metadata", "organization")
     if "project" in metadata:
         yield "Project", metadata["project"], ("metadata", "project")
-    for reference in kind.references:
-        if reference.kind not in _NAMED:
-            continue
-        for path, name in iterate_values(resource.written, reference.path):
-            if isinstance(name, str) and not name.startswith("id:"):
-                yield reference.kind, name, ("spec", *path)
+    for reference, path, name in kind.list_references(resource.written):
+        is_name = isinstance(name, str) and not name.startswith("id:")
+        if is_name and reference.kind in _NAMED:
+            yield reference.kind, name, ("spec", *path)
 
 
 def find_ids_in_templates(
@@ -111,23 +114,20 @@ def find_ids_in_templates(
     """Yield a warning for each id in a document for several projects: it is of one of them."""
     keys = {(address.kind, address.name) for address in declared}
     for resource in templates:
-        for reference in KINDS[resource.address.kind].references if resource.written else ():
-            if not reference.takes_ids:
+        for reference, path, name in KINDS[resource.address.kind].list_references(resource.written):
+            id_ = parse_id(name, digits=True) if reference.takes_ids else None
+            if id_ is None or (isinstance(name, str) and (reference.kind, name) in keys):
                 continue
-            for path, name in iterate_values(resource.written, reference.path):
-                id_ = parse_id(name, digits=True)
-                if id_ is None or (isinstance(name, str) and (reference.kind, name) in keys):
-                    continue
-                noun = _NOUNS.get(reference.kind, reference.kind.lower())
-                yield Finding(
-                    "R029",
-                    Severity.WARNING,
-                    f"the ID {id_} of a {noun} in a document for several projects",
-                    why="an ID is of one project: in any other it means another object, or none",
-                    fix=f"write the {'key' if reference.kind == 'FeatureFlag' else 'name'} "
-                    f"of the {noun}",
-                    source=resource.locate(path),
-                )
+            noun = _NOUNS.get(reference.kind, reference.kind.lower())
+            yield Finding(
+                "R029",
+                Severity.WARNING,
+                f"the ID {id_} of a {noun} in a document for several projects",
+                why="an ID is of one project: in any other it means another object, or none",
+                fix=f"write the {'key' if reference.kind == 'FeatureFlag' else 'name'} "
+                f"of the {noun}",
+                source=resource.locate(path),
+            )
 
 
 def _make_finding(

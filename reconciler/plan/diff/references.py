@@ -19,7 +19,6 @@ from reconciler.model import (
     Spec,
     Unreadable,
     is_nameable,
-    iterate_values,
     map_values,
 )
 from reconciler.plan.diff.matching import FoldedAddresses
@@ -53,9 +52,17 @@ def resolve_names(
     names = _KnownNames(picked, desired, live)
     edges: dict[Address, list[Address]] = defaultdict(list)
     findings: list[Finding] = []
+    needed_by_scope: dict[tuple[Scope, tuple[str, ...]], list[Address]] = {}  # where all is known
     for address, resource in picked.resources.items():
         if resource.lifecycle.absent:
             continue
+        kind = KINDS[address.kind]
+        scope, refers = (kind.scope, address.parts[:-1]), kind.refers(resource.spec)
+        if not refers and scope in needed_by_scope:
+            if needed_by_scope[scope]:
+                edges[address] = needed_by_scope[scope]
+            continue
+        known = len(findings)
         for target, path in list_needed(resource):
             edge, finding = names.resolve_name(resource, target, path)
             if edge is not None:
@@ -64,6 +71,8 @@ def resolve_names(
                 findings.append(finding)
                 if target.kind in {"Organization", "Project"}:
                     break  # what is inside it cannot be resolved either
+        if not refers and len(findings) == known:
+            needed_by_scope[scope] = edges.get(address, [])
     return {address: tuple(targets) for address, targets in edges.items()}, tuple(findings)
 
 
@@ -76,7 +85,7 @@ def respell_references(picked: Declared, live: Live, later: Declared | None = No
     respelled = {}
     for address, resource in picked.resources.items():
         kind, spec = KINDS[address.kind], resource.spec
-        for reference in kind.references:
+        for reference in kind.references if kind.refers(spec) else ():
             spec = map_values(spec, reference.path, spelling.build_speller(reference, address))
         if spec is not resource.spec:
             respelled[address] = replace(resource, spec=kind.canonical(spec))
@@ -90,9 +99,8 @@ def list_needed(resource: Resource) -> Iterator[tuple[Address, Path]]:
         yield Address("Organization", (address.organization,)), ()
     if address.project is not None:
         yield Address("Project", (address.organization, address.project)), ()
-    for reference in kind.references:
-        for path, reference_name in iterate_values(resource.spec, reference.path):
-            yield reference.target(address, reference_name), path
+    for reference, path, reference_name in kind.list_references(resource.spec):
+        yield reference.target(address, reference_name), path
 
 
 def list_id_references(addresses: Collection[Address], *sides: Declared | None) -> set[Address]:
@@ -103,9 +111,8 @@ def list_id_references(addresses: Collection[Address], *sides: Declared | None) 
         if side is not None
         for address in addresses
         if (resource := side.resources.get(address)) is not None and not resource.lifecycle.absent
-        for reference in KINDS[address.kind].references
+        for reference, _, name in KINDS[address.kind].list_references(resource.spec)
         if reference.takes_ids
-        for _, name in iterate_values(resource.spec, reference.path)
     }
 
 

@@ -46,7 +46,11 @@ def test_nothing_is_described_twice():
     "other",
     [
         {"desired": Declared({ADDRESS: Resource(ADDRESS, {"name": "newer"})}, "")},
-        {"live": _live(LiveResource(ADDRESS, "1", {"name": "moved"}, {"id": 1}))},
+        {
+            "live": _live(
+                LiveResource(ADDRESS, "1", {"name": "moved"}, {}), _flag(SAME.address, "2")
+            )
+        },
         {"base": Declared({ADDRESS: Resource(ADDRESS, {"name": "old"})}, "")},
     ],
     ids=["another declaration", "another live object", "another base"],
