@@ -8,12 +8,12 @@ import os
 import signal
 import stat
 from contextlib import suppress
-from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-if TYPE_CHECKING:  # --help does not need it
+if TYPE_CHECKING:  # --help does not need them
+    from pathlib import Path
     from subprocess import Popen
+    from types import TracebackType
 
 # Flags of os.open. A flag that the system does not have is 0 and changes nothing.
 NO_FOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 0)
@@ -43,7 +43,7 @@ def kill_group(process: "Popen[bytes]") -> None:
         process.kill()
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: "Path") -> None:
     """Write the entries of a folder to the disk, where a folder can be opened."""
     with suppress(PermissionError):  # Windows does not open folders
         handle = os.open(folder, os.O_RDONLY | _DIRECTORY)
@@ -61,7 +61,7 @@ class OpenFolder:
     link may be part of that path.
     """
 
-    def __init__(self, root: Path, real: Path) -> None:
+    def __init__(self, root: "Path", real: "Path") -> None:
         self._path = real
         self._fd = _open_inside(root, real) if _OPENS_RELATIVELY else None
 
@@ -72,7 +72,7 @@ class OpenFolder:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        trace: "TracebackType | None",
     ) -> None:
         if self._fd is not None:
             os.close(self._fd)
@@ -92,13 +92,13 @@ class OpenFolder:
         return _open_checked(self._path / name)
 
 
-def open_file_inside(root: Path, real: Path) -> int:
+def open_file_inside(root: "Path", real: "Path") -> int:
     """Return a descriptor of a file below a root, opened without following any link."""
     with OpenFolder(root, real.parent) as folder:
         return folder.open_file(real.name)
 
 
-def _open_inside(root: Path, real: Path) -> int:
+def _open_inside(root: "Path", real: "Path") -> int:
     """Open a folder below `root` step by step."""
     fd = os.open(root, _FOLDER)
     for part in real.relative_to(root).parts:
@@ -110,7 +110,7 @@ def _open_inside(root: Path, real: Path) -> int:
     return fd
 
 
-def _open_checked(path: Path) -> int:
+def _open_checked(path: "Path") -> int:
     """Open a file, then check that its path leads to it without a link."""
     fd = os.open(path, READ_ONLY)
     try:

@@ -8,13 +8,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from reconciler import __version__
 from reconciler.cli import event_log, global_options, signals, terminal
-from reconciler.cli.parsing import lazy_imports, synonyms, usage_errors
+from reconciler.cli.parsing import synonyms, usage_errors
 from reconciler.errors import ConfigError, ReconcilerError, UsageError
 from reconciler.suggest import closest_match
 
@@ -116,7 +116,7 @@ def group(ctx: click.Context, /, **options: object) -> None:
     it. The options below are accepted before and after the command.
     """
     if isinstance(ctx.obj, dict):
-        ctx.obj["color"] = options["color"]
+        ctx.obj.update(color=options["color"], has_session=True)
     from reconciler.cli.session import Session  # noqa: PLC0415  --help does without
 
     ctx.obj = Session.start(**options)  # type: ignore[arg-type]  # click hands over by name
@@ -136,9 +136,6 @@ def _run(*, meets_interrupts: bool) -> NoReturn:
         sys.stdout, sys.stderr = sys.stdout or null, sys.stderr or null
     signals.install_handlers(interrupts=meets_interrupts)
     gc.set_threshold(1_000_000, 50, 100)  # what a command reads holds no cycles, and is large
-    is_help = not {"-h", "--help"}.isdisjoint(sys.argv) or sys.argv[1:2] == ["help"]
-    if is_help or "_RECONCILER_COMPLETE" in os.environ:  # noqa: TID251  there is no session
-        lazy_imports.begin()
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()
@@ -167,7 +164,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code. Nothing escapes as a traceback."""
     terminal.accept_any_text(sys.stdout)
     terminal.accept_any_text(sys.stderr)
-    options = {"color": "auto"}  # what the error of a command has to know of its options
+    options: dict[str, Any] = {"color": "auto", "has_session": False}  # what is known of a run
     try:
         result = group.main(
             list(arguments), prog_name="reconciler", standalone_mode=False, obj=options
@@ -180,7 +177,8 @@ def run(arguments: Sequence[str]) -> int:
     else:
         signals.mark_ended()
         code = result if isinstance(result, int) else 0
-    event_log.end_run(code)
+    if options["has_session"]:  # else nothing is logged, and the log is not even imported
+        event_log.end_run(code)
     return code
 
 
