@@ -131,7 +131,10 @@ class World:
 
     def _fill(self, text: str, *, start: str, options: load.SeedOverrides | None) -> None:
         """Replace the world. `start` is what a reset without a seed returns to."""
-        parsed = document.parse_seed(text)
+        with document.pause_garbage_collection():
+            self._load(document.parse_seed(text), start, options)
+
+    def _load(self, parsed: Any, start: str, options: load.SeedOverrides | None) -> None:
         chosen = options or load.defer_to_seed(self.settings.options, parsed)
         with self._transaction() as tx:
             tables.clear_tables(self._connection)

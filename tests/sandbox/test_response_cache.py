@@ -56,3 +56,18 @@ def test_a_read_shows_what_another_process_wrote(tmp_path, world_of):
         Api(Sandbox(url)).patch(f"{FLAGS}/1/", {"name": "from there"})
         assert here.get(f"{FLAGS}/1/").body["name"] == "from there"
         other.terminate()
+
+
+def test_a_page_is_kept_until_one_of_its_flags_becomes_stale(api):
+    """The page itself is the same at any time before, and the clock may also be set back."""
+    for_all = [{"properties": [], "rollout_percentage": 100}]
+    api.post(f"{FLAGS}/", {"key": "all", "filters": {"groups": for_all}})
+
+    def status():
+        return {flag["key"]: flag["status"] for flag in api.results(f"{FLAGS}/")}["all"]
+
+    seen = [status()]
+    for step in ("29d", "2d", "-31d"):
+        api.sandbox.advance(step)
+        seen.append(status())
+    assert seen == ["ACTIVE", "ACTIVE", "STALE", "ACTIVE"]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -26,6 +27,7 @@ _ORDERS = {
 _HIDDEN_CONTEXTS = ("surveys", "product_tours")
 _STALE_AFTER = timedelta(days=30)
 _FULL = 100
+_NEVER = "9999"  # later than any time
 _FOR_EXPERIMENTS = range(2, 21)  # variants
 _HARD_DELETE = (
     'Hard delete of this model is not allowed. Use a patch API call to set "deleted" to true'
@@ -44,7 +46,11 @@ def list_flags(call: Call) -> Response:
     keep = (lambda flag: all(test(flag) for test in tests)) if tests else None
     order = _ORDERS.get(call.get_query("order") or "", _NEWEST)
     envelope, page = read_page(call, Flag, clauses, keep=keep, order=order)
-    return make_page(envelope, [render_flag(call, flag) for flag in page])
+    response = make_page(envelope, [render_flag(call, flag) for flag in page])
+    if keep is not None:  # what is on the page may depend on the time
+        return response
+    changes_at = filter(None, (_find_next_status(flag, call.tx) for flag in page))
+    return replace(response, stable_until=min(changes_at, default=_NEVER))
 
 
 FlagFilter = Callable[[Flag], bool]
@@ -221,6 +227,18 @@ def find_status(flag: Flag, tx: Transaction) -> str:
     if flag.last_called_at is not None:
         return "STALE" if flag.last_called_at < edge else "ACTIVE"
     return "STALE" if flag.created_at < edge and _is_for_everybody(flag) else "ACTIVE"
+
+
+def _find_next_status(flag: Flag, tx: Transaction) -> str:
+    """Return the time at which a flag becomes stale by itself; empty if it does not."""
+    if find_status(flag, tx) != "ACTIVE":
+        return ""
+    since = flag.last_called_at
+    if since is None:
+        if not _is_for_everybody(flag):
+            return ""
+        since = flag.created_at
+    return clock.format_stored(clock.parse_stored(since) + _STALE_AFTER)
 
 
 def _is_for_everybody(flag: Flag) -> bool:

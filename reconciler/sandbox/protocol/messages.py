@@ -15,6 +15,7 @@ class Response:
     body: Any = NO_BODY
     headers: Mapping[str, str] = field(default_factory=dict)
     encoded: bytes | None = None  # the body as it is sent, if already known
+    stable_until: str = ""  # a read of the same world gives the same before this time, as stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,8 +152,8 @@ def _run_view(call: Call, route: Route) -> Response:
     if incoming.method != "GET" or call.fault_effect != _NO_EFFECT:
         return route.view(call)
     time = tx.at if tx.settings.frozen_at is not None else tx.at[:_UP_TO_SECONDS]
-    key = (call.token.id, incoming.origin, incoming.path, incoming.query_text, time)
-    return tx.response_cache.get_or_make(key, lambda: route.view(call))
+    key = (call.token.id, incoming.origin, incoming.path, incoming.query_text)
+    return tx.response_cache.get_or_make(key, lambda: route.view(call), at=tx.at, moment=time)
 
 
 def _select_location_params(route: Route, params: dict[str, str]) -> dict[str, str]:

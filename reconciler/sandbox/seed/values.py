@@ -1,7 +1,8 @@
 """Objects in a seed: times, ids and people by name, with the place in the message of an error."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from reconciler.sandbox.protocol.errors import SeedError
@@ -11,10 +12,15 @@ from reconciler.sandbox.store import clock
 from reconciler.sandbox.store.transaction import Transaction
 
 
+@lru_cache(maxsize=4096)  # most objects of a seed have the same time
+def _store_time(text: str) -> str:
+    return clock.format_stored(clock.parse_time(text))
+
+
 def read_time(value: Any, path: str) -> str:
     """Return a time in a seed as it is stored."""
     try:
-        return clock.format_stored(clock.parse_time(str(value)))
+        return _store_time(str(value))
     except ValueError as error:
         raise SeedError(f"{path}: {value!r} is not a time: write 2026-01-05T09:00:00Z") from error
 
@@ -44,7 +50,7 @@ class SeedItem:
         path = f"{self.path}.{name}" if self.path else name
         for number, value in enumerate(self.values.get(name) or ()):
             values = {"email": value} if isinstance(value, str) else value
-            yield replace(self, values=values, path=f"{path}[{number}]")
+            yield SeedItem(self.tx, self.names, values, f"{path}[{number}]")
 
     def make_error(self, field: str, problem: str) -> SeedError:
         """Return the error about a field."""

@@ -65,7 +65,7 @@ def resolve_time(now: datetime, *, advance: str | None, to: str | None) -> datet
 
 def format_stored(moment: datetime) -> str:
     """Return a moment as stored: UTC and of one width, so that text order is time order."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def parse_stored(stored: str) -> datetime:

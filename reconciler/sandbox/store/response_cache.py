@@ -1,40 +1,77 @@
-"""Answers to reads, kept encoded as long as nothing was written and the clock shows the same."""
+"""Responses to reads, kept encoded as long as nothing was written and the clock shows the same.
 
-from collections.abc import Callable
-from typing import Any
+A response that says how long it stays the same is kept for that long.
+"""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
 
 from reconciler.sandbox.protocol.messages import NO_BODY, Response
 from reconciler.sandbox.store.tables import dump_json
 
-_MOST_RESPONSES = 64
-_LARGEST_BODY = 1 << 20  # bytes of one answer
+_MOST_RESPONSES = 4096
+_MOST_BYTES = 64 << 20
+_LARGEST_BODY = 1 << 20  # bytes of one response
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An encoded response, the time at which it was made, and how long it is valid."""
+
+    response: Response
+    made_at: str
+    moment: str
 
 
 class ResponseCache:
-    """A small store of encoded answers. Whoever writes clears it."""
+    """A small store of encoded responses, oldest first. Whoever writes clears it."""
 
     def __init__(self) -> None:
-        self._answers: dict[Any, Response] = {}
+        self._kept: dict[Hashable, _Kept] = {}
+        self._bytes = 0
 
     def clear(self) -> None:
         """Forget everything: something changed, or a change was undone."""
-        self._answers.clear()
+        self._kept.clear()
+        self._bytes = 0
 
-    def get_or_make(self, key: Any, make: Callable[[], Response]) -> Response:
-        """Return the response of a key; if it is missing, make, encode and keep it."""
-        kept = self._answers.get(key)
-        if kept is not None:
-            return kept
+    def get_or_make(
+        self, key: Hashable, make: Callable[[], Response], *, at: str, moment: str
+    ) -> Response:
+        """Return the response of a key; if none is valid, make, encode and keep it.
+
+        Args:
+            key: what was requested, and by whom.
+            make: computes the response.
+            at: the time of the request.
+            moment: the part of the time that a response may show.
+
+        """
+        kept = self._kept.get(key)
+        if kept is not None and (
+            kept.moment == moment or kept.made_at <= at < kept.response.stable_until
+        ):
+            return kept.response
         response = encode_response(make())
-        if response.encoded is not None and len(response.encoded) <= _LARGEST_BODY:
-            if len(self._answers) >= _MOST_RESPONSES:
-                self._answers.clear()
-            self._answers[key] = response
+        size = len(response.encoded) if response.encoded is not None else 0
+        if 0 < size <= _LARGEST_BODY:
+            self._drop(key)
+            while self._kept and (
+                len(self._kept) >= _MOST_RESPONSES or self._bytes + size > _MOST_BYTES
+            ):
+                self._drop(next(iter(self._kept)))
+            self._kept[key] = _Kept(replace(response, body=None), at, moment)
+            self._bytes += size
         return response
+
+    def _drop(self, key: Hashable) -> None:
+        kept = self._kept.pop(key, None)
+        if kept is not None:
+            self._bytes -= len(kept.response.encoded or b"")
 
 
 def encode_response(answer: Response) -> Response:
     """Return a response with the bytes of its body."""
     if answer.body is NO_BODY:
         return answer
-    return Response(answer.status, answer.body, answer.headers, dump_json(answer.body).encode())
+    return replace(answer, encoded=dump_json(answer.body).encode())

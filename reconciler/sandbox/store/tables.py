@@ -233,7 +233,10 @@ _parse_cached: Any = lru_cache(maxsize=8192)(_parse_value)
 
 def dump_json(value: Any) -> str:
     """Return compact JSON, the same text for the same value."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _encode(value)
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def prepare_database(connection: sqlite3.Connection, *, where: str, reset: bool) -> bool:

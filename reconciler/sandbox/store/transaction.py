@@ -47,6 +47,7 @@ class Transaction:
         self._seed = seed
         self._quiet = False
         self._memo: dict[Any, Any] = {}
+        self._last_ids: dict[str, int] = {}  # given since; the settings get them all at once
         self._stored: WorldSettings | None = self._read_settings()
         self.settings: WorldSettings = self._stored
         self.now: datetime = clock.read_clock(self.settings)
@@ -65,6 +66,7 @@ class Transaction:
     def savepoint(self, *, undo: bool = False) -> Iterator[None]:
         """Undo this part when an error leaves it, or when `undo` says so."""
         before = (self.settings, self.now, self.at)
+        last_ids = dict(self._last_ids)
         self._connection.execute("SAVEPOINT part")
         kept = False
         try:
@@ -74,6 +76,7 @@ class Transaction:
             if not kept:
                 self._connection.execute("ROLLBACK TO part")
                 self.settings, self.now, self.at = before
+                self._last_ids = last_ids
                 self._memo.clear()
                 self.response_cache.clear()
             self._connection.execute("RELEASE part")
@@ -107,6 +110,8 @@ class Transaction:
 
     def save_settings(self) -> None:
         """Write the settings of the world back, if they changed."""
+        if self._last_ids:
+            self.change_settings(last_ids={**self.settings.last_ids, **self._last_ids})
         if self.settings != self._stored:
             self.set_meta(_SETTINGS, encode_value(self.settings))
             self._stored = self.settings
@@ -114,6 +119,8 @@ class Transaction:
     def change_settings(self, **changes: Any) -> None:
         """Change what is true of the whole world."""
         self.settings = replace(self.settings, **changes)
+        if "last_ids" in changes:
+            self._last_ids.clear()
 
     def make_uuid(self) -> str:
         """Return a new uuid."""
@@ -130,15 +137,17 @@ class Transaction:
     def make_id(self, kind: type) -> int:
         """Return the next integer id of a kind; no id is ever given twice."""
         name = TABLES[kind].name
-        last = self.settings.last_ids.get(name, 0) + 1
-        self.change_settings(last_ids={**self.settings.last_ids, name: last})
+        last = self._last_ids[name] = self._find_last_id(name) + 1
         return last
 
     def reserve_id(self, kind: type, taken: int) -> None:
         """Never give this integer id to another object."""
         name = TABLES[kind].name
-        if taken > self.settings.last_ids.get(name, 0):
-            self.change_settings(last_ids={**self.settings.last_ids, name: taken})
+        if taken > self._find_last_id(name):
+            self._last_ids[name] = taken
+
+    def _find_last_id(self, name: str) -> int:
+        return self._last_ids.get(name, self.settings.last_ids.get(name, 0))
 
     # -- reading
 
