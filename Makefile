@@ -22,7 +22,7 @@ help:
 	@echo "make soak    every test with its full counts, and the fuzzers: hours; TIMES=3 tries more"
 	@echo "make mutants plants bugs in our own safety code and hunts them"
 	@echo "make clients installs clients of PostHog by other people, and runs them against the sandbox"
-	@echo "make bench   figures: planner CPU, request counts, the sandbox's speed"
+	@echo "make bench   figures with targets; BENCH='--quick --json bench.json' for less, and as JSON"
 	@echo "make pins    write the pinned versions, and examples of workflows, into the files that repeat them"
 	@echo "make site    build the documentation site into site/, and check its links"
 	@echo "make man     the manual page man/reconciler.1, from the help"
@@ -104,10 +104,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 bench: $(READY)
-	$(BIN)/python benchmarks/validate_speed.py
-	$(BIN)/python benchmarks/plan_speed.py
-	$(BIN)/python benchmarks/apply_speed.py
-	$(BIN)/python benchmarks/sandbox_speed.py
+	$(BIN)/python benchmarks $(BENCH)
 
 # The release: built in an environment that holds nothing but the locked build backend, so that no development tool can
 # change the files. The same commit gives the same bytes.

@@ -6,6 +6,7 @@ import subprocess
 PER_FILE = 100
 PERSON = {"id": 7, "uuid": "00000000-0000-4000-8000-000000000007", "email": "ci@acme.test"}
 FLAGS = "/api/projects/1/feature_flags/"
+SCHEDULES = "/api/projects/1/scheduled_changes/"
 SETTINGS = """\
 version: 1
 targets:
@@ -134,7 +135,7 @@ def serve(file, count, *, policy=False):
         FLAGS: [answered(number) for number in range(count)],
         "/api/projects/1/approval_policies/": [rule] if policy else [],
         "/api/projects/1/change_requests/": [],
-        "/api/projects/1/scheduled_changes/": [],
+        SCHEDULES: [],
         f"{below}/roles/": [],
         f"{below}/members/": [{"id": "1", "user": PERSON, "level": 15}],
     }

@@ -220,7 +220,7 @@ def _observe(
         live = plan.read_gates(reader, live, directory, gated, pins)
         live = replace(live, rejections=tuple(plan.active_rejections(live, files.desired)))
         compared = planner.compare_resources(
-            desired=files.desired, base=files.base, live=live, options=chosen, earlier=compared
+            desired=files.desired, base=files.base, live=live, options=chosen, before=compared
         )
     live = replace(live, counts={p: n for p, n in counts.items() if p not in live.listed})
     seen = plan.World(files.desired, files.base, live, reader.reads, reader.rate_limit)

@@ -57,20 +57,18 @@ def build_plan(
         base: what they declared at the commit that was applied last.
         live: what PostHog has.
         options: what the user asked for.
-        compared: the result of `compare_resources` for the same files, if there is one; where more
-            was read since, only what that may concern is compared again.
+        compared: the result of `compare_resources` for the same files, if there is one.
         past: what the files declared at earlier commits, for `evasion.incremental`.
         started: what they declared since the base, where a gate would get weaker.
 
     """
-    if compared is None or compared.live is not live or compared.options != options:
-        compared = compare_resources(
-            desired=desired, base=base, live=live, options=options, earlier=compared
-        )
-    picked, base, problems = compared.picked, compared.base, compared.problems
+    seen = compare_resources(
+        desired=desired, base=base, live=live, options=options, before=compared
+    )
+    picked, base, problems = seen.picked, seen.base, seen.problems
     edges, unresolved = references.resolve_names(picked, desired, live)
     unmanaged = _list_unmanaged(desired, base, live, options)
-    changes, held = checks.hold_back_deletes(compared.changes, (*unresolved, *problems))
+    changes, held = checks.hold_back_deletes(seen.changes, (*unresolved, *problems))
     gate_effects = effects.find_gate_effects(changes, live)
     changes = _add_gates_and_schedules(changes, live, gate_effects)
     changes, cycles = ordering_changes.order_changes(changes, edges, gate_effects, live)
@@ -92,8 +90,7 @@ def build_plan(
             changes, live, unmanaged if options.unmanaged != "ignore" else ()
         ),
         *notices.find_unreadable(picked, base, live),
-        *notices.find_unmanaged_fields(changes),
-        *notices.find_dropped_keys(changes),
+        *_find_field_notices(changes),
     )
     return Plan(
         changes=tuple(map(secrets.mask_hidden, changes)),
@@ -112,6 +109,12 @@ def _add_gates_and_schedules(
     last = gate_effects.list_last()
     changes = forecast.forecast_gates(changes, live, live.rejections, last=last)
     return rewrites.add_warnings(schedules.attach_schedules(changes, live), live)
+
+
+def _find_field_notices(changes: tuple[Change, ...]) -> Iterator[Finding]:
+    """Find live values that no file declares, and those that a write makes PostHog remove."""
+    yield from notices.find_unmanaged_fields(changes)
+    yield from notices.find_dropped_keys(changes)
 
 
 def _find_gate_findings(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
@@ -140,13 +143,15 @@ def compare_resources(
     base: Declared | None,
     live: Live,
     options: PlanOptions,
-    earlier: Comparison | None = None,
+    before: Comparison | None = None,
 ) -> Comparison:
     """Compare each declared resource with the live side; delete what has left the files.
 
-    What `earlier` has compared, and what has not changed since, is taken from there.
+    What `before` has compared, and what has not changed since, is taken from there.
     """
-    known = earlier.known if earlier is not None else KnownChanges()
+    if before is not None and before.live is live and before.options == options:
+        return before
+    known = before.known if before is not None else KnownChanges()
     picked = references.respell_references(select_declared(desired, options), live)
     base = references.respell_references(base, live, desired) if base is not None else None
     changes, problems = three_way.compare_all(picked, base, live, known)
