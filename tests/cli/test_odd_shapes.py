@@ -94,6 +94,7 @@ COMMANDS = {
     "drift": ("drift",),
     "list": ("requests", "list", "--state", "all"),
     "inbox": ("requests", "inbox"),
+    "remind": ("requests", "remind", "--before", "30d", "--notify", "http://127.0.0.1:9/"),
     "show": ("requests", "show", "REQUEST"),
     "doctor": ("doctor",),
     "activity": ("activity", "list", "--user", "bob@acme.test"),
