@@ -106,11 +106,11 @@ def confirm(question: str, *, name: str | None = None) -> None:
     Raises DeclinedError if the answer is not yes.
 
     """
-    question = fit(question, sys.stderr)
     if name is None:
-        is_confirmed = click.confirm(question, err=True)
+        asked = fit(f"{question} [y/N]:", sys.stderr)
+        is_confirmed = click.confirm(asked, prompt_suffix=" ", show_default=False, err=True)
     else:
-        click.echo(question, err=True)
+        click.echo(fit(question, sys.stderr), err=True)
         prompt = "Type the name of the target to confirm"
         typed = click.prompt(prompt, default="", show_default=False, err=True)
         is_confirmed = typed.strip() == name
