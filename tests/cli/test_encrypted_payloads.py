@@ -31,7 +31,11 @@ MODES = {
 }
 
 
-@pytest.fixture(scope="module", params=MODES)
+OLDER = {"g1", "g2", "docs"}  # they differ from g3 in gates, and not in what is concealed
+PARAMS = [pytest.param(mode, marks=[pytest.mark.soak] * (mode in OLDER)) for mode in MODES]
+
+
+@pytest.fixture(scope="module", params=PARAMS)
 def server(request):
     with sandbox_process(*MODES[request.param]) as running:
         yield running
