@@ -45,6 +45,7 @@ from reconciler.model import (
     Write,
     get_root,
     join_sentences,
+    read_revision,
 )
 
 
@@ -115,7 +116,7 @@ class _Worker:
         desired = change.desired.spec if change.desired is not None else {}
         for name in sorted(now.dropped):
             facts = {"address": str(change.address), "field": name, "value": desired.get(name)}
-            version = (now.payload or {}).get("version")
+            version = read_revision(now.payload or {})
             self._tools.journal.record("not_kept", **facts, version=version)
         names = ", ".join(sorted(now.dropped))
         note = f"PostHog took the write and did not keep {names}" if names else ""

@@ -62,7 +62,7 @@ def _read_once(tools: WorkerContext, kind: Kind, progress: Progress) -> Payload 
         return find_by_name(tools, kind, before.address.name if before else address.name, ids)
     path = kind.path(kind.item, {**ids, "id": progress.id})
     try:
-        payload = response_shapes.require_object(kind, path, tools.writer.get(path))
+        payload = tools.writer.read_object(kind, {**ids, "id": progress.id})
     except NotFoundError:
         return None
     if kind.identity(payload) != progress.id:

@@ -357,6 +357,7 @@ class _Loader:
                     filter(self._is_odd, likely_mistakes.find_likely_mistakes(resource))
                 )
             self.findings.extend(likely_mistakes.find_impossible_quorums(resources))
+            self.findings.extend(likely_mistakes.find_missing_labels(resources))
 
     def _is_odd(self, finding: Finding) -> bool:
         """Return whether a finding is a likely mistake: text in quotes is meant as text."""

@@ -12,8 +12,8 @@ from typing import Final
 from reconciler import worker_pool
 from reconciler.errors import ApiError, AuthenticationError, NotFoundError, UnreadableError
 from reconciler.kinds import KINDS, READ
+from reconciler.live import details, references, schedules, visibility
 from reconciler.live import names as live_names
-from reconciler.live import references, schedules, visibility
 from reconciler.live.gaps import OF_ONE_SCOPE, build_gap
 from reconciler.live.key_access import Directory, read_key_user
 from reconciler.live.names import Names, build_change_request, build_resource, build_taker
@@ -42,6 +42,7 @@ def read_live(
     *,
     named: Collection[Address] = (),
     scheduled: bool = False,
+    detailed: Collection[Address] = (),
 ) -> Live:
     """List what the addresses need, concurrently, and return it with names for ids.
 
@@ -52,6 +53,7 @@ def read_live(
         pins: `metadata.id` of documents that have it; distinguishes projects with one name.
         named: objects in the conditions of declared flags, by name or by id.
         scheduled: whether the scheduled changes of the flags are read as well.
+        detailed: objects that are read one by one too, because listings lack some of their fields.
 
     """
     reading = Reading(reader, directory, pins or {})
@@ -61,6 +63,7 @@ def read_live(
     reading.list_all(wanted)
     reading.list_missing(addresses)
     reading.list_named(addresses, named)
+    details.read_details(reading, detailed)
     return reading.build_live()
 
 
@@ -289,32 +292,15 @@ class Reading:
 
     def _check_projects(self) -> None:
         """Note listings that lack projects which the organization itself names."""
-        for slug, projects in self.directory.projects.items():
-            listed = self.payloads.get(("Project", (slug,)))
-            if listed is None:
-                continue
-            known = {str(payload["id"]) for payload in listed}
-            missing = sorted({id_ for ids in projects.values() for id_ in ids} - known)
-            if missing:
-                del self.payloads["Project", (slug,)]
-                reason = f"the listing lacks projects that the organization has: {missing[:5]}"
-                fix = "run the command again; if it repeats, the server is at fault"
-                self.unreadable.append(Unreadable("Project", (slug,), reason, None, fix))
+        for gap in visibility.find_short_listings(self.directory, self.payloads):
+            del self.payloads[gap.kind, gap.scope]
+            self.unreadable.append(gap)
 
     def _check_people(self) -> None:
-        """Note organizations that show only some of their members, by their own count.
-
-        Members that were read one by one are not counted.
-        """
-        for (kind, scope), items in self.payloads.items():
-            if kind != "Member":
-                continue
-            shown = None if (kind, scope) in self.read_singly else len(items)
-            for organization in self.directory.organizations.get(scope[0], ()):
-                if reason := visibility.explain_shortfall(organization, shown):
-                    self.partial.add(scope[0])
-                    gap = Unreadable("Member", scope, reason, None, visibility.FIX)
-                    self.unreadable.append(gap)
+        """Note organizations that show only some of their members, by their own count."""
+        for gap in visibility.find_hidden_people(self.directory, self.payloads, self.read_singly):
+            self.partial.add(gap.scope[0])
+            self.unreadable.append(gap)
 
     def build_live(self) -> Live:
         """Return everything that was read, with names for ids."""

@@ -9,6 +9,7 @@ from reconciler.live.names import ListedPayload
 from reconciler.model import (
     ID,
     Address,
+    Declared,
     Payload,
     RewrittenObject,
     Scope,
@@ -35,6 +36,19 @@ def list_collections(addresses: Collection[Address]) -> set[Place]:
             if not reference.takes_ids:  # others are listed if a condition needs them
                 wanted.add((reference.kind, (organization,)))
     return {(kind, scope) for kind, scope in wanted if KINDS[kind].scope is not Scope.INSTANCE}
+
+
+def list_detailed(addresses: Collection[Address], *sides: Declared | None) -> frozenset[Address]:
+    """Return the declared objects with fields that only the endpoint of the object shows."""
+    return frozenset(
+        address
+        for address in addresses
+        if KINDS[address.kind].details
+        for side in sides
+        if side is not None
+        and (resource := side.resources.get(address)) is not None
+        and not KINDS[address.kind].details.keys().isdisjoint(resource.spec)
+    )
 
 
 def find_referred(payloads: Payloads, addresses: Collection[Address]) -> Iterator[Address]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from reconciler import worker_pool
-from reconciler.errors import NotFoundError
 from reconciler.kinds import KINDS, READ
+from reconciler.live import details
 from reconciler.live.gaps import OF_ONE_SCOPE, build_gap
 from reconciler.live.key_access import Directory
 from reconciler.live.reader import WORKERS, Reading
@@ -29,6 +29,7 @@ class WantedObject:
 
     address: Address
     id: str | None = None
+    detailed: bool = False  # whether fields count that listings lack
 
 
 def read_again(
@@ -76,6 +77,8 @@ def read_again(
 def _count_requests(kind: Kind, objects: Collection[WantedObject]) -> float:
     """Return how many requests these objects take one by one; infinite if that is impossible."""
     total = 0.0
+    if any(wanted.detailed for wanted in objects):
+        return 0.0  # no listing has what is needed
     for wanted in objects:
         if wanted.id is not None and kind.point_read:
             total += 1
@@ -128,22 +131,22 @@ class _PartialReading(Reading):
             if ids is None:
                 return ()
             if wanted.id is not None and kind.point_read:
-                return self._read_by_id(kind, {**ids, "id": wanted.id})
+                return self._read_by_id(
+                    kind, {**ids, "id": wanted.id}, shows_details=wanted.detailed
+                )
             return self._read_by_name(kind, wanted.address.name, ids)
 
         return run
 
-    def _read_by_id(self, kind: Kind, ids: Mapping[str, str]) -> tuple[Payload, ...]:
-        path = kind.path(kind.item, ids)
-        try:
-            payload = response_shapes.require_object(kind, path, self.reader.get(path))
-        except NotFoundError:
-            return ()
-        if kind.identity(payload) != ids["id"]:
-            raise response_shapes.build_shape_error(
-                path, f"it shows the object {kind.identity(payload)}"
-            )
-        return () if payload.get("deleted") else (payload,)
+    def _read_by_id(
+        self, kind: Kind, ids: Mapping[str, str], *, shows_details: bool
+    ) -> tuple[Payload, ...]:
+        """Return the object; without its details if they did not matter to the plan."""
+        hidden = () if shows_details else [name for each in kind.details.values() for name in each]
+        return tuple(
+            {name: value for name, value in payload.items() if name not in hidden}
+            for payload in details.read_object(self.reader, kind, ids)
+        )
 
     def _read_by_name(self, kind: Kind, name: str, ids: Mapping[str, str]) -> tuple[Payload, ...]:
         """Return the objects of a name, from the second listing too if the first has none."""

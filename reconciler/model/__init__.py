@@ -78,6 +78,7 @@ from reconciler.model.resources import (
     Resource,
     RewrittenObject,
     Unreadable,
+    read_revision,
 )
 from reconciler.model.schedules import (
     ADD_CONDITION,
@@ -245,6 +246,7 @@ __all__ = [
     "parse_path",
     "parse_time",
     "put_back",
+    "read_revision",
     "sort_keys",
     "strip_positions",
 ]

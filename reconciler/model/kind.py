@@ -233,7 +233,12 @@ class Kind:
     hidden: Callable[[Payload], tuple[str, ...]] = hide_nothing  # paths the API does not show
     dropped: Callable[[Payload, Spec], tuple[str, ...]] = drop_nothing
     locked: Callable[[Payload], str] = lock_nothing  # why an object is never updated, or ""
-    droppable: tuple[str, ...] = ()  # fields whose writes the server may drop silently
+    droppable: Mapping[str, str] = field(
+        default_factory=dict
+    )  # fields whose writes the server may drop silently -> why it does
+    details: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # spec fields that listings lack -> their fields in the response of the item
     gates: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict
     )  # policy action -> the fields that it covers, where conditions look at positions in them

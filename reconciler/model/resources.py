@@ -14,6 +14,11 @@ from reconciler.model.spec_path import Path, Spec
 Payload = Mapping[str, Any]  # in the terms of the API: ids, numbers
 
 
+def read_revision(payload: Payload) -> Any:
+    """Return what changes with every write of an object: its version, or when it was written."""
+    return payload.get("version", payload.get("updated_at"))
+
+
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
     """Hold `metadata.lifecycle`: how a resource may be treated."""

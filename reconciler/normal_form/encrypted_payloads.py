@@ -1,5 +1,7 @@
 """Conceal payloads that PostHog encrypts, before anything else of the program gets a response.
 
+The secret tokens of projects are removed in the same place: nothing needs them.
+
 A change request, a log entry or a scheduled change does not say whether its flag is encrypted, so
 its payloads are always concealed: they print as PostHog's own placeholder. Code that knows the
 flag to be unencrypted, and code that only compares, may `reveal` them.
@@ -13,11 +15,12 @@ REDACTED: Final = '"********* (encrypted)"'  # in place of a payload (contract 7
 WITHHELD: Final = "(withheld: it quotes an encrypted payload)"
 MARK: Final = "has_encrypted_payloads"
 
-_PAYLOADS: Final = ("payloads", "encrypted_payloads")
+TOKENS: Final = ("secret_api_token", "secret_api_token_backup")  # of a project (contract 10)
+_PAYLOADS: Final = ("payloads", "encrypted_payloads", *TOKENS)
 _FILTERS: Final = "filters"
 _ABOUT: Final = ("intent", "intent_display")  # what a request holds of the flag (contract 7.1)
 _TEXTS: Final = ("apply_error", "validation_errors")
-_INSIDE: Final = ("change_request", "existing_change_request", "feature_flag")
+_INSIDE: Final = ("change_request", "existing_change_request", "feature_flag", "team")
 _PIECE: Final = 8  # characters of a secret that a text may not have in common with it
 
 
@@ -52,6 +55,8 @@ def conceal(body: Any) -> Any:
 def _conceal_object(row: Any) -> None:
     if not isinstance(row, dict):
         return
+    for name in TOKENS:
+        row.pop(name, None)
     if row.get(MARK) and isinstance(filters := row.get(_FILTERS), dict) and filters.get("payloads"):
         filters["payloads"] = _redact(filters["payloads"])
     if "intent" in row:

@@ -16,6 +16,7 @@ from reconciler.git import blame, repository
 from reconciler.git.applied_ref import Base
 from reconciler.live import key_access
 from reconciler.live import reader as live_reader
+from reconciler.live import references as live_references
 from reconciler.model import (
     Address,
     ChangeRequest,
@@ -120,6 +121,7 @@ def observe(
         find_pins(desired, directory),
         named=references.list_id_references(wanted, desired, base_declared),
         scheduled=True,
+        detailed=live_references.list_detailed(wanted, desired, base_declared),
     )
     compared = planner.compare_resources(
         desired=desired, base=base_declared, live=live, options=options

@@ -17,6 +17,7 @@ from reconciler.files import excerpts
 from reconciler.kinds import KINDS, READ
 from reconciler.live import key_access, refresh
 from reconciler.live import names as live_names
+from reconciler.live import references as live_references
 from reconciler.live.refresh import Place, WantedObject
 from reconciler.model import (
     ID,
@@ -196,7 +197,12 @@ def _observe(
     counts = dict(_read_counts(saved))
     named = _References(saved, files)
     wanted = {(item.address, item.id): item for item in named.objects()}
-    own = [WantedObject(item.address, item.live_id) for item in saved.writes]
+    detailed = live_references.list_detailed(
+        [item.address for item in saved.writes], files.desired, files.base
+    )
+    own = [
+        WantedObject(item.address, item.live_id, item.address in detailed) for item in saved.writes
+    ]
     known = {item.address for item in own}
     wanted = {key: item for key, item in wanted.items() if item.address not in known}
     wanted |= {(item.address, item.id): item for item in own}

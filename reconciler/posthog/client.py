@@ -14,8 +14,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack
 
 from reconciler import worker_pool
-from reconciler.model import Payload, Request
-from reconciler.posthog import pagination
+from reconciler.model import Kind, Payload, Request
+from reconciler.posthog import pagination, response_shapes
 from reconciler.posthog import rate_limit as posthog_rate_limit
 from reconciler.posthog.credentials import Credentials
 from reconciler.posthog.pagination import PAGE_SIZE, Identity, Listing, Params, identify
@@ -72,6 +72,11 @@ class Reader:
     def get(self, path: str, params: Params | None = None) -> Any:
         """Return the parsed body of one GET."""
         return self._transport.get(path, params)
+
+    def read_object(self, kind: Kind, ids: Mapping[str, str]) -> Payload:
+        """Return one object as its own endpoint shows it."""
+        path = kind.path(kind.item, ids)
+        return response_shapes.require_object(kind, path, self.get(path))
 
     def list(
         self,

@@ -95,4 +95,4 @@ def test_one_warning_covers_every_project_of_an_organization(world):
 
     assert again.code == 0
     (warning,) = found(again)
-    assert "2 flags of acme" in warning["message"]
+    assert "2 feature flags of acme" in warning["message"]

@@ -44,10 +44,11 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "R036": "a project selector that matches no project, neither of the files nor of PostHog",
         "R037": "something new that may be a live object under another name",
         "R038": "a change that PostHog would refuse as things are",
+        "R040": "a feature flag without a tag or context that its project requires",
     }
 )
 """Code -> what it is about, in one line. R02x are warnings, but for those of `REFUSED`: legal on
-the server, but suspicious. R03x need the live side: `validate --live`.
+the server, but suspicious; so are R04x. R03x need the live side: `validate --live`.
 """
 
 LIVE: Final = frozenset(code for code in CHECKS if code.startswith("R03"))
@@ -70,5 +71,7 @@ def can_be_silenced(code: str) -> bool:
 
     Errors that make a document unusable can never be silenced.
     """
-    is_suspicious = "R020" <= code < "R030" and code not in REFUSED | _OF_THE_TOOL
+    is_suspicious = (
+        "R020" <= code < "R030" or code >= "R040"
+    ) and code not in REFUSED | _OF_THE_TOOL
     return is_suspicious or code in DOUBTS or code in LIVE

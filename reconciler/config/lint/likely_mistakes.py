@@ -198,6 +198,39 @@ def _check_unknown_keys(node: Mapping[str, Any], known: frozenset[str], at: Path
 _Roles = Mapping[tuple[str, str], frozenset[str]]  # organization, folded name -> emails
 
 
+def find_missing_labels(resources: Iterable[Resource]) -> Iterator[Finding]:
+    """Yield a warning for each flag that lacks what its declared project requires of new flags."""
+    required: dict[tuple[str, ...], list[str]] = {}
+    flags: list[Resource] = []
+    for resource in resources:
+        if resource.lifecycle.absent:
+            continue
+        if resource.address.kind == "Project":
+            policy = resource.spec.get("feature_flag_policy") or {}
+            rules = {
+                "tags": policy.get("require_tags"),
+                "evaluation_contexts": resource.spec.get("require_evaluation_contexts"),
+            }
+            required[resource.address.parts] = [name for name, on in rules.items() if on]
+        elif resource.address.kind == "FeatureFlag":
+            flags.append(resource)
+    for flag in flags:
+        for name in required.get(flag.address.parts[:-1], ()):
+            if flag.spec.get(name):
+                continue
+            noun = name.removesuffix("s").replace("_", " ")
+            yield Finding(
+                "R040",
+                Severity.WARNING,
+                f"{flag.address.name} has no {noun}, and its project requires one",
+                why="PostHog refuses to create such a flag, and to remove the last one; a flag "
+                "that is older than the rule may stay as it is",
+                fix=f"write `{name}`, with at least one {noun}",
+                source=flag.locate((name,)),
+                address=flag.address,
+            )
+
+
 def find_impossible_quorums(resources: Iterable[Resource]) -> Iterator[Finding]:
     """Yield a warning for each policy with fewer users and role holders than its quorum.
 

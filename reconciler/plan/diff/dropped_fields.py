@@ -10,7 +10,17 @@ from dataclasses import replace
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Cause, Change, FieldChange, Finding, Live, Severity, get_root
+from reconciler.model import (
+    Action,
+    Cause,
+    Change,
+    FieldChange,
+    Finding,
+    Live,
+    Severity,
+    get_root,
+    read_revision,
+)
 
 CODE: Final = "not-kept"
 Unkept = Mapping[tuple[str, str], tuple[Any, Any]]  # address, field -> value, version of the object
@@ -51,7 +61,7 @@ def _was_dropped(change: Change, name: str, live: Live, unkept: Unkept) -> bool:
         return False
     value, version = unkept.get((str(change.address), name), (None, None))
     if value is not None and value == desired.spec.get(name):
-        return bool(version == live_object.payload.get("version"))
+        return bool(version == read_revision(live_object.payload))
     writer = live_object.payload.get("last_modified_by")
     is_own_write = (
         isinstance(writer, Mapping) and live.me is not None and writer.get("id") == live.me.id
@@ -76,12 +86,14 @@ def _build_finding(organization: str, name: str, changes: list[Change]) -> Findi
     first, number = changes[0], len(changes)
     scopes = {change.address.parts[:-1] for change in changes}
     scope = organization if len(scopes) > 1 else "/".join(first.address.parts[:-1])
-    subject = str(first.address) if number == 1 else f"{number:,} flags of {scope}"
+    kind = KINDS[first.address.kind]
+    plural = kind.plural.replace("_", " ")
+    subject = str(first.address) if number == 1 else f"{number:,} {plural} of {scope}"
     return Finding(
         CODE,
         Severity.WARNING,
         f"PostHog does not keep `{name}` of {subject}",
-        why="it took the write and dropped this field: its switch for evaluation contexts is off",
+        why=f"it took the write and dropped this field: {kind.droppable[name]}",
         fix=f"have PostHog enable it and apply with --prefer git, or remove `{name}` from the file",
         source=first.desired.locate((name,)) if first.desired is not None else None,
         address=first.address,

@@ -125,7 +125,13 @@ def _find_type(tx: Transaction, flag: Flag) -> str:
 def create_flag(call: Call) -> Response:
     """Create a flag, unless a policy requires approval."""
     values = flags.validate_write(
-        call.tx, call.profile, call.project, call.data, flag=None, partial=False
+        call.tx,
+        call.profile,
+        call.project,
+        call.data,
+        flag=None,
+        partial=False,
+        applies_rules=True,
     )
     attempt = gated_changes.FlagWrite(None, values["key"], values, call.data, method="POST")
     held = gate.check_write(call, attempt)
@@ -149,7 +155,13 @@ def update_flag(call: Call) -> Response:
 
 def _write_flag(call: Call, flag: Flag, data: Any, *, method: str, tidies: bool = True) -> Response:
     values = flags.validate_write(
-        call.tx, call.profile, call.project, data, flag=flag, partial=method == "PATCH"
+        call.tx,
+        call.profile,
+        call.project,
+        data,
+        flag=flag,
+        partial=method == "PATCH",
+        applies_rules=True,
     )
     attempt = gated_changes.FlagWrite(flag, flag.key, values, data, method=method, tidies=tidies)
     held = gate.check_write(call, attempt)

@@ -6,10 +6,10 @@ from typing import Any
 from reconciler.sandbox.api.openapi_bodies import ACTION_BODIES, BODIES, QUERIES
 from reconciler.sandbox.api.openapi_schemas import (
     COMPONENTS,
-    Schema,
     make_page_schema,
     make_reference,
 )
+from reconciler.sandbox.protocol.openapi_types import Schema
 from reconciler.sandbox.requests.routes import Route, RouteTable
 from reconciler.sandbox.store.generation import Profile
 

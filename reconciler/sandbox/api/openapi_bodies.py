@@ -4,10 +4,10 @@ from reconciler.sandbox.api.openapi_schemas import (
     FLAG,
     LATER_SETTINGS,
     POLICY,
+    PROJECT_SETTINGS,
     SETTINGS,
-    Schema,
-    make_body,
 )
+from reconciler.sandbox.protocol.openapi_types import Schema, make_body
 
 BODIES: dict[str, Schema] = {
     "approval_policies": make_body(
@@ -39,7 +39,7 @@ BODIES: dict[str, Schema] = {
     "members": make_body("level: level"),
     "roles": make_body("str: name", required=("name",)),
     "role_memberships": make_body("uuid: user_uuid", required=("user_uuid",)),
-    "projects": make_body("str: name timezone"),
+    "projects": make_body("str: name timezone" + PROJECT_SETTINGS),
     "experiment_holdouts": make_body(
         "str: name\n?str: description\nholdout_groups: filters", required=("name", "filters")
     ),

@@ -4,111 +4,7 @@ They are written independently of the code that makes the responses, so that a t
 two.
 """
 
-from typing import Any
-
-Schema = dict[str, Any]
-
-_TYPES: dict[str, Schema] = {
-    "any": {},
-    "str": {"type": "string"},
-    "int": {"type": "integer"},
-    "bool": {"type": "boolean"},
-    "list": {"type": "array"},
-    "object": {"type": "object"},
-    "uuid": {"type": "string", "format": "uuid"},
-    "time": {"type": "string", "format": "date-time"},
-    "num": {"type": "number"},
-    "ints": {"type": "array", "items": {"type": "integer"}},
-    "words": {"type": "array", "items": {"type": "string"}},
-    "duration": {"type": ["string", "number"]},
-    "span": {"type": "string", "pattern": r"^(-?\d+ )?\d\d:\d\d:\d\d(\.\d{6})?$"},
-    "key": {"type": "string", "pattern": "^[a-zA-Z0-9_-]+$", "maxLength": 400},
-    "filters": {
-        "type": "object",
-        "properties": {
-            "groups": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "properties": {"type": "array", "maxItems": 0},
-                        "rollout_percentage": {
-                            "type": ["number", "null"],
-                            "minimum": 0,
-                            "maximum": 100,
-                        },
-                    },
-                },
-            }
-        },
-    },
-    "holdout_groups": {
-        "type": "array",
-        "minItems": 1,
-        "items": {
-            "type": "object",
-            "required": ["rollout_percentage"],
-            "properties": {
-                "rollout_percentage": {"type": "number", "minimum": 0, "maximum": 100},
-            },
-        },
-    },
-    "approvers": {
-        "type": "object",
-        "required": ["quorum"],
-        "properties": {
-            "quorum": {"type": "integer", "minimum": 1},
-            "users": {"type": "array", "items": {"type": "integer"}},
-            "roles": {"type": "array", "items": {"type": "string", "format": "uuid"}},
-        },
-    },
-    "level": {"enum": [1, 8, 15]},
-    "model": {"enum": ["FeatureFlag"]},
-    "runtime": {"enum": ["server", "client", "all"]},
-    "bucketing": {"enum": ["distinct_id", "device_id", None]},
-    "method": {"enum": ["bayesian", "frequentist", None]},
-    "decision": {"enum": ["approved", "rejected"]},
-    "format": {"enum": ["csv", "xlsx"]},
-    "validity": {"enum": ["valid", "invalid", "stale", "expired"]},
-    "state": {"enum": ["pending", "approved", "applied", "rejected", "expired", "failed"]},
-    "outcome": {"enum": ["approved", "applied", "failed", "rejected", "canceled"]},
-}
-
-
-def _parse_type(word: str) -> Schema:
-    """Return the schema of `int`, `?int` (or null), `Name` (a component), `[Name]` (a list)."""
-    if word.startswith("?"):
-        return {"anyOf": [_parse_type(word[1:]), {"type": "null"}]}
-    if word.startswith("["):
-        return {"type": "array", "items": _parse_type(word[1:-1])}
-    return _TYPES.get(word, {"$ref": f"#/components/schemas/{word}"})
-
-
-def _parse_properties(text: str) -> dict[str, Schema]:
-    """Return lines of `type: name name` as properties."""
-    properties: dict[str, Schema] = {}
-    for line in text.strip().splitlines():
-        word, _, names = line.partition(":")
-        properties |= {name: _parse_type(word.strip()) for name in names.split()}
-    return properties
-
-
-def _make_object(text: str, *, optional: str = "") -> Schema:
-    """Return an object with these properties, all required except those of `optional`."""
-    properties = _parse_properties(text)
-    return {
-        "type": "object",
-        "required": list(properties),
-        "properties": {**properties, **_parse_properties(optional)},
-        "additionalProperties": False,
-    }
-
-
-def make_body(text: str, *, required: tuple[str, ...] = ()) -> Schema:
-    """Return a body with these properties; others are ignored."""
-    schema: Schema = {"type": "object", "properties": _parse_properties(text)}
-    return {**schema, "required": list(required)} if required else schema
-
+from reconciler.sandbox.protocol.openapi_types import Schema, make_body, make_object, parse_type
 
 _USER = """
 int: id
@@ -144,6 +40,16 @@ LATER_SETTINGS = """
 ?bool: members_can_create_projects enforce_verified_domains is_ai_training_opted_in
 bool: members_can_see_org_members
 """
+PROJECT_SETTINGS = """
+object: feature_flag_policy_config
+bool: require_evaluation_contexts default_evaluation_contexts_enabled anonymize_ips
+bool: feature_flag_confirmation_enabled session_recording_opt_in
+?str: feature_flag_confirmation_message
+words: app_urls
+?bool: receive_org_level_activity_logs test_account_filters_default_checked surveys_opt_in
+?bool: heatmaps_opt_in autocapture_opt_out
+?int: week_start_day
+"""
 FLAG = """
 str: name
 bool: active deleted
@@ -159,10 +65,10 @@ bool: allow_self_approve enabled
 """
 
 COMPONENTS: dict[str, Schema] = {
-    "Error": _make_object("str: type code detail\n?str: attr"),
-    "BareError": _make_object("str: error", optional="bool: success"),
-    "Conflict": _make_object("str: code error guidance\n[object]: conflicting_policies"),
-    "Held": _make_object(
+    "Error": make_object("str: type code detail\n?str: attr"),
+    "BareError": make_object("str: error", optional="bool: success"),
+    "Conflict": make_object("str: code error guidance\n[object]: conflicting_policies"),
+    "Held": make_object(
         """
         str: code status detail message resource_type
         ?str: resource_id
@@ -171,8 +77,8 @@ COMPONENTS: dict[str, Schema] = {
         object: required_approvers
         """
     ),
-    "UserBasic": _make_object(_USER),
-    "Me": _make_object(
+    "UserBasic": make_object(_USER),
+    "Me": make_object(
         _USER
         + """
         time: date_joined
@@ -182,7 +88,7 @@ COMPONENTS: dict[str, Schema] = {
         [object]: organizations
         """
     ),
-    "Key": _make_object(
+    "Key": make_object(
         """
         str: id label mask_value
         ?str: value
@@ -193,11 +99,14 @@ COMPONENTS: dict[str, Schema] = {
         ints: scoped_teams
         """
     ),
-    "Project": _make_object(_PROJECT),
-    "FullProject": _make_object(
-        _PROJECT + "time: created_at updated_at\n?int: effective_membership_level"
+    "Project": make_object(_PROJECT),
+    "FullProject": make_object(
+        _PROJECT
+        + PROJECT_SETTINGS
+        + "time: created_at updated_at\n?int: effective_membership_level\n"
+        + "?str: secret_api_token secret_api_token_backup"
     ),
-    "Organization": _make_object(
+    "Organization": make_object(
         SETTINGS
         + """
         uuid: id
@@ -215,11 +124,11 @@ COMPONENTS: dict[str, Schema] = {
         """,
         optional=LATER_SETTINGS + "?bool: is_ai_training_locked is_ai_training_cta_shown is_hipaa",
     ),
-    "Domain": _make_object(
+    "Domain": make_object(
         "uuid: id\nstr: domain sso_enforcement\nbool: is_verified jit_provisioning_enabled"
     ),
-    "Member": _make_object(_MEMBER, optional="?str: search_match_type"),
-    "Role": _make_object(
+    "Member": make_object(_MEMBER, optional="?str: search_match_type"),
+    "Role": make_object(
         """
         uuid: id
         str: name
@@ -229,7 +138,7 @@ COMPONENTS: dict[str, Schema] = {
         bool: is_default
         """
     ),
-    "RoleMembership": _make_object(
+    "RoleMembership": make_object(
         """
         uuid: id role_id
         ?Member: organization_member
@@ -237,7 +146,7 @@ COMPONENTS: dict[str, Schema] = {
         time: joined_at updated_at
         """
     ),
-    "ApprovalPolicy": _make_object(
+    "ApprovalPolicy": make_object(
         POLICY
         + """
         any: conditions
@@ -250,10 +159,10 @@ COMPONENTS: dict[str, Schema] = {
         time: created_at updated_at
         """
     ),
-    "Vote": _make_object(
+    "Vote": make_object(
         "uuid: id\n?UserBasic: created_by\ndecision: decision\nstr: reason\ntime: created_at"
     ),
-    "ChangeRequest": _make_object(
+    "ChangeRequest": make_object(
         """
         uuid: id
         str: action_key resource_type apply_error
@@ -272,10 +181,10 @@ COMPONENTS: dict[str, Schema] = {
         ?decision: user_decision
         """
     ),
-    "Decision": _make_object(
+    "Decision": make_object(
         "outcome: status\nstr: message\nChangeRequest: change_request", optional="object: result"
     ),
-    "FeatureFlag": _make_object(
+    "FeatureFlag": make_object(
         FLAG
         + """
         str: key
@@ -296,7 +205,7 @@ COMPONENTS: dict[str, Schema] = {
         any: rollback_conditions
         """,
     ),
-    "HeldByView": _make_object(
+    "HeldByView": make_object(
         """
         str: code resource_type
         ?str: resource_id
@@ -308,20 +217,20 @@ COMPONENTS: dict[str, Schema] = {
         object: required_approvers
         """,
     ),
-    "CopiedFlags": _make_object("[CopiedFlag]: success\n[FailedCopy]: failed"),
+    "CopiedFlags": make_object("[CopiedFlag]: success\n[FailedCopy]: failed"),
     "CopiedFlag": make_body(
         f"int: team_id\n{FLAG}\nfilters: filters\nwords: flag_dependency_warnings",
         required=("id", "key", "team_id"),
     ),
-    "FailedCopy": _make_object(
+    "FailedCopy": make_object(
         "int: project_id\nstr: error_message",
         optional="bool: approval_pending\nuuid: change_request_id",
     ),
-    "ExperimentHoldout": _make_object(
+    "ExperimentHoldout": make_object(
         "int: id\nstr: name user_access_level\n?str: description\n[object]: filters\n"
         "?UserBasic: created_by\ntime: created_at updated_at"
     ),
-    "ScheduledChange": _make_object(
+    "ScheduledChange": make_object(
         """
         int: id team_id
         str: record_id model_name timezone
@@ -334,7 +243,7 @@ COMPONENTS: dict[str, Schema] = {
         ?object: change_request
         """
     ),
-    "Experiment": _make_object(
+    "Experiment": make_object(
         """
         int: id
         str: name description status user_access_level
@@ -348,12 +257,12 @@ COMPONENTS: dict[str, Schema] = {
         time: created_at updated_at
         """
     ),
-    "Cohort": _make_object(
+    "Cohort": make_object(
         "int: id\n?str: name\nstr: description\nbool: deleted is_calculating is_static\n"
         "?int: count\n?UserBasic: created_by\ntime: created_at",
         optional="object: filters\nany: query\nlist: groups",
     ),
-    "LogEntry": _make_object(
+    "LogEntry": make_object(
         """
         uuid: id
         ?UserBasic: user
@@ -368,8 +277,8 @@ COMPONENTS: dict[str, Schema] = {
         """,
         optional="?str: ip_address",
     ),
-    "LogFilters": _make_object("object: static_filters detail_fields"),
-    "Export": _make_object("uuid: id\nformat: export_format"),
+    "LogFilters": make_object("object: static_filters detail_fields"),
+    "Export": make_object("uuid: id\nformat: export_format"),
 }
 
 
@@ -384,7 +293,7 @@ def make_page_schema(name: str) -> Schema:
             "count": {"type": "integer"},
             "next": link,
             "previous": link,
-            "results": {"type": "array", "items": _parse_type(name)},
+            "results": {"type": "array", "items": parse_type(name)},
         },
         "additionalProperties": False,
     }
@@ -392,4 +301,4 @@ def make_page_schema(name: str) -> Schema:
 
 def make_reference(name: str) -> Schema:
     """Return a reference to a component."""
-    return _parse_type(name)
+    return parse_type(name)

@@ -11,7 +11,7 @@ from reconciler.sandbox.protocol.messages import Response
 from reconciler.sandbox.protocol.validators import Field, make_text_check, parse_id, read_fields
 from reconciler.sandbox.requests.call import Call, make_page, read_page
 from reconciler.sandbox.requests.routes import Route, View
-from reconciler.sandbox.rules import activity
+from reconciler.sandbox.rules import activity, project_settings
 from reconciler.sandbox.store import people
 from reconciler.sandbox.store.clock import format_time
 from reconciler.sandbox.store.model import (
@@ -19,6 +19,7 @@ from reconciler.sandbox.store.model import (
     ChangeRequest,
     Flag,
     Membership,
+    Organization,
     Policy,
     Project,
     User,
@@ -113,11 +114,15 @@ def retrieve_project(call: Call) -> Response:
 
 
 def update_project(call: Call) -> Response:
-    """Change a project's name or time zone."""
+    """Change a project's name, time zone or settings."""
     project = _find_project(call)
     values = read_fields(call.data, WRITABLE, partial=call.incoming.method == "PATCH")
-    changed = call.tx.update(replace(project, **values, updated_at=call.tx.at))
+    sent = read_fields(call.data, project_settings.WRITABLE, partial=True)
+    organization = call.tx.require(Organization, project.organization)
+    settings = project_settings.merge_settings(project, organization, sent)
+    changed = call.tx.update(replace(project, **values, settings=settings, updated_at=call.tx.at))
     _log_change(call, changed, "updated", project)
+    _log_settings(call, project, changed)
     return Response(200, render_project(call, changed))
 
 
@@ -179,6 +184,25 @@ def _log_change(call: Call, project: Project, kind: str, before: Project | None 
     )
 
 
+def _log_settings(call: Call, before: Project, after: Project) -> None:
+    """Log changed settings: PostHog calls the project a team there."""
+    old, new = ({**project_settings.DEFAULTS, **each.settings} for each in (before, after))
+    activity.record_entry(
+        call.tx,
+        call.actor,
+        "updated",
+        [
+            activity.make_change("Team", name, old[name], new[name])
+            for name in new
+            if old[name] != new[name]
+        ],
+        scope="Team",
+        item=(after.id, after.name),
+        organization=after.organization,
+        project=after,
+    )
+
+
 def render_basic_project(project: Project) -> dict[str, Any]:
     """Return a project as lists show it."""
     return {
@@ -202,6 +226,10 @@ def render_project(call: Call, project: Project) -> dict[str, Any]:
     member = people.find_membership(call.tx, project.organization, call.user.id)
     return {
         **render_basic_project(project),
+        **project_settings.DEFAULTS,
+        **project.settings,
+        "secret_api_token": f"phs_{project.uuid.replace('-', '')}",
+        "secret_api_token_backup": None,
         "created_at": format_time(project.created_at),
         "updated_at": format_time(project.updated_at),
         "effective_membership_level": member.level if member else None,

@@ -21,7 +21,13 @@ from reconciler.sandbox.protocol.validators import (
     read_fields,
 )
 from reconciler.sandbox.requests.call import Actor
-from reconciler.sandbox.rules import activity, filter_checks, flag_filters, flag_references
+from reconciler.sandbox.rules import (
+    activity,
+    filter_checks,
+    flag_filters,
+    flag_references,
+    project_settings,
+)
 from reconciler.sandbox.rules.products import flag_owners, flag_use
 from reconciler.sandbox.store.generation import Profile
 from reconciler.sandbox.store.model import Flag, Organization, Project, User
@@ -107,10 +113,12 @@ def validate_write(
     flag: Flag | None,
     partial: bool,
     tidies: bool = True,
+    applies_rules: bool = False,
 ) -> dict[str, Any]:
     """Return the change that a body asks for, checked and normalized (contract 9.1, 9.2).
 
-    `tidies`: keys of filters that are retired are dropped.
+    `tidies`: keys of filters that are retired are dropped. `applies_rules`: the project's rules
+    about flags hold, as they do not for changes that were approved.
 
     Raises:
         ApiError: 400.
@@ -130,6 +138,8 @@ def validate_write(
         key = values.get("key")
         flag_references.check_references(tx, project, values["filters"], flag=flag, key=key)
     _check_combinations(values, flag, archive=profile.has_archive)
+    if applies_rules:
+        project_settings.check_flag(project, values, flag)
     return values
 
 

@@ -22,6 +22,7 @@ _PROJECT_FIELDS = (
     "completed_snippet_onboarding",
     "has_completed_onboarding_for",
     "access_control",
+    "settings",
 )
 _FLAG_FIELDS = tuple(
     field.name

@@ -156,7 +156,8 @@ class Project:
     access_control: bool = False
     members: list[int] = field(default_factory=list)  # who may enter, if access_control is on
     session_replay_flag: int | None = None  # the flag that session replay refers to
-    access_controls: list[Json] = field(default_factory=list)  # rules, with ids; not yet applied
+    access_controls: list[Json] = field(default_factory=list)  # rules, with ids
+    settings: Json = field(default_factory=dict)  # those that are not at their default
 
 
 @dataclass(frozen=True, slots=True)

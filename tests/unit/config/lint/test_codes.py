@@ -69,6 +69,10 @@ FOUND = {
         "organization: acme, projects: ['*'], key: a",
     )
     + plain("Project", "organization: acme, name: Web"),
+    "R040": flag("{tags: []}")
+    + plain(
+        "Project", "organization: acme, name: Web", "{feature_flag_policy: {require_tags: true}}"
+    ),
 }
 
 
