@@ -107,8 +107,8 @@ def confirm(question: str, *, name: str | None = None) -> None:
 
     """
     if name is None:
-        asked = fit(f"{question} [y/N]:", sys.stderr)
-        is_confirmed = click.confirm(asked, prompt_suffix=" ", show_default=False, err=True)
+        text = fit(f"{question} [y/N]:", sys.stderr)
+        is_confirmed = click.confirm(text, prompt_suffix=" ", show_default=False, err=True)
     else:
         click.echo(fit(question, sys.stderr), err=True)
         prompt = "Type the name of the target to confirm"
