@@ -5,7 +5,7 @@ from dataclasses import replace
 from reconciler.apply import created_names
 from reconciler.cli.session import Session
 from reconciler.config import dropped_writes
-from reconciler.config.settings import Target
+from reconciler.config.targets import Target
 from reconciler.errors import GuardrailError, UsageError
 from reconciler.model import Plan, Selection
 from reconciler.operations import inputs

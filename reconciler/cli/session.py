@@ -32,7 +32,8 @@ if TYPE_CHECKING:  # what --help does without, and of the client commands that s
     from reconciler.ci.build import Build
     from reconciler.cli.progress import LiveArea
     from reconciler.cli.report import Report
-    from reconciler.config.settings import RunFacts, Settings, Target
+    from reconciler.config.settings import RunFacts, Settings
+    from reconciler.config.targets import Target
     from reconciler.model import Plan
     from reconciler.posthog.client import Reader, Runtime, Writer
     from reconciler.posthog.credentials import Credentials

@@ -14,7 +14,7 @@ import click
 from reconciler.cli import options
 from reconciler.cli.session import Session
 from reconciler.config.lint.live_checks import has_scope
-from reconciler.config.settings import Target
+from reconciler.config.targets import Target
 from reconciler.errors import (
     ApiError,
     AuthenticationError,

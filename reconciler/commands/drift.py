@@ -12,7 +12,7 @@ from reconciler.cli.notifications import delivery
 from reconciler.cli.notifications import drift as notify_drift
 from reconciler.cli.notifications import requests as notify_requests
 from reconciler.cli.session import Session
-from reconciler.config.settings import Target
+from reconciler.config.targets import Target
 from reconciler.errors import UsageError
 from reconciler.model import IDENTITIES, Plan, parse_duration
 from reconciler.operations import drift, record_base
@@ -80,7 +80,7 @@ def command(
     _refuse_misplaced(action, format_)
     seconds = _parse_since(since)
     target, facts = session.target(paths), session.facts()
-    given = drift.read(target, base, facts)
+    given = drift.read(session.settings(paths), target, base, facts)
     query = drift.DriftQuery(seconds, identities or session.identities, only)
     limits = guardrails.read_limits(
         target, None, allow_destroy, lockout=allow_lockout, weakening=allow_weakening

@@ -18,7 +18,7 @@ from reconciler.config.edit.documents import DocumentShape
 from reconciler.config.edit.selection import Choice, KeptChange, PullSelection
 from reconciler.config.edit.writer import WrittenFile
 from reconciler.config.loaded import Loaded
-from reconciler.config.settings import Target
+from reconciler.config.targets import Target
 from reconciler.errors import ReconcilerError
 from reconciler.files import working_tree
 from reconciler.files.working_tree import check_output
@@ -75,12 +75,13 @@ def command(
 ) -> int:
     """Write YAML for what is live, names instead of IDs. Reads only; deletes nothing from files."""
     target = session.target()
-    folder = _find_folder(session, target, out)
+    folder, names = _find_folder(session, target, out), target.names
     choice = selection.Choice(
         kinds,
         organizations or ((target.organization,) if target.organization else ()),
         projects,
         include_foreign,
+        lambda live_project: names.find_document_name(live_project) is not None,
         lambda address: matches_any(address, target.ignore),
     )
     loaded, base = _loaded(session, target, folder)
@@ -88,7 +89,9 @@ def command(
         pulled = pull.pull(reader, loaded, choice, base)
     root = _find_root(session, folder)
     declared = tuple(loaded.declared.resources)
-    writing = writer.FileWriter(folder, root, Path.cwd(), layout, DocumentShape(full), declared)
+    omits_slug = target.organization is not None and not loaded.writes_organization
+    shape = DocumentShape(full, names, omits_slug)
+    writing = writer.FileWriter(folder, root, Path.cwd(), layout, shape, declared)
     writing.edit_files(pulled.items)
     rows = writing.save_files(dry_run=dry_run)
     pulled.skipped += writing.skipped
@@ -143,7 +146,7 @@ def _loaded(session: Session, target: Target, folder: Path) -> tuple[Loaded, Loa
     loaded = config_loaded.Loaded(Declared({}, "working tree"))
     if some:
         overlays = tuple(path for path in whole.overlays if path.exists())
-        loaded = loader.load_files(some, overlays=overlays, tree=tree)
+        loaded = loader.load_files(some, overlays=overlays, names=target.names, tree=tree)
     return loaded, _base(session, whole, loaded) if is_part and repository.find_root(
         folder
     ) else None

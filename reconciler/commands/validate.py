@@ -13,8 +13,10 @@ from reconciler.cli import event_log, options
 from reconciler.cli.main import lasting
 from reconciler.cli.session import Session
 from reconciler.config.lint.codes import CHECKS
+from reconciler.config.load_cache import ParsedFiles
 from reconciler.config.loaded import Loaded
-from reconciler.config.settings import Settings, Target
+from reconciler.config.settings import Settings
+from reconciler.config.targets import Target
 from reconciler.errors import ConfigError
 from reconciler.files import excerpts, repo_paths
 from reconciler.model import Finding, Severity
@@ -42,7 +44,8 @@ def command(session: Session, paths: tuple[str, ...], format_: str, live: bool) 
         if not error.findings:
             raise
         return _print_findings(session, format_, error.findings, state=error.state)
-    checked = [_check_target(session, settings, target, live=live) for target in targets]
+    parsed = ParsedFiles()
+    checked = [_check_target(session, settings, target, parsed, live=live) for target in targets]
     findings = tuple(dict.fromkeys(finding for each in checked for finding in each.findings))
     states = {each.state for each in checked}
     state = states.pop() if len(states) == 1 else "nothing was written"
@@ -64,10 +67,10 @@ class _CheckedTarget:
 
 
 def _check_target(
-    session: Session, settings: Settings, target: Target, *, live: bool
+    session: Session, settings: Settings, target: Target, parsed: ParsedFiles, *, live: bool
 ) -> _CheckedTarget:
     try:
-        loaded = inputs.load_files(settings, target, Path.cwd())
+        loaded = inputs.load_files(settings, target, Path.cwd(), parsed)
     except ConfigError as error:
         if not error.findings:
             raise

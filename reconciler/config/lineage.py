@@ -12,6 +12,7 @@ from typing import Final
 
 from reconciler.config import loaded as config_loaded
 from reconciler.config import loader
+from reconciler.config.documents.target_names import PLAIN_NAMES, TargetNames
 from reconciler.config.recent_commits import Blobs, Snapshot, read_commit
 from reconciler.errors import ConfigError, GitError
 from reconciler.files.text import RefusedError
@@ -58,8 +59,15 @@ class _Node:
 class Lineage:
     """The history of the documents below some paths, read when it is needed."""
 
-    def __init__(self, paths: Sequence[Path], overlays: Sequence[Path], cwd: Path) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        overlays: Sequence[Path],
+        cwd: Path,
+        names: TargetNames = PLAIN_NAMES,
+    ) -> None:
         self.paths, self.overlays, self.cwd = tuple(paths), tuple(overlays), cwd
+        self.names = names
         self._cached_authors = cache(self._read_authors)
 
     @cached_property
@@ -260,7 +268,9 @@ class DocumentHistory:
     ) -> Declared:
         snapshot = Snapshot(self.lineage.tree, files, "history")
         try:
-            loaded = loader.load_files(paths, overlays=overlays, tree=snapshot, warn=False)
+            loaded = loader.load_files(
+                paths, overlays=overlays, names=self.lineage.names, tree=snapshot, warn=False
+            )
             return config_loaded.expand_templates(loaded, self.projects)
         except (ConfigError, GitError, RefusedError):
             return _BROKEN

@@ -4,11 +4,38 @@ Most files of the base equal those of the working tree: equal bytes are parsed, 
 once.
 """
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from reconciler.config.documents.target_names import PLAIN_NAMES, TargetNames
 from reconciler.config.lint.confusable_names import Built
-from reconciler.model import Document, MappingNode, Resource
+from reconciler.config.yaml import reader
+from reconciler.model import Document, Finding, MappingNode, Resource
+
+
+@dataclass(slots=True)
+class ParsedFiles:
+    """The files that several targets share: each is read and parsed once."""
+
+    _texts: dict[str, bytes] = field(default_factory=dict)
+    _parsed: dict[str, tuple[Sequence[Document], Sequence[Finding]]] = field(default_factory=dict)
+
+    def read_file(self, file: str, read: Callable[[], bytes]) -> bytes:
+        """Return the content of a file; `read` may raise RefusedError."""
+        if file not in self._texts:
+            self._texts[file] = read()
+        return self._texts[file]
+
+    def read_documents(self, file: str, data: bytes, findings: list[Finding]) -> Sequence[Document]:
+        """Return the documents of a file; what is wrong goes to `findings`."""
+        if file not in self._parsed:
+            problems: list[Finding] = []
+            self._parsed[file] = (reader.read_documents(data, file, problems), problems)
+        documents, file_problems = self._parsed[file]
+        findings.extend(file_problems)
+        return documents
 
 
 @dataclass(slots=True)
@@ -19,6 +46,8 @@ class LoadCache:
     _documents: dict[str, Sequence[Document]] = field(default_factory=dict)
     built: Sequence[Built] = ()  # everything that was built
     _by_node: dict[int, Built] = field(default_factory=dict)
+    _names: TargetNames = PLAIN_NAMES  # which the documents of `_localized` have
+    _localized: dict[int, tuple[MappingNode, MappingNode]] = field(default_factory=dict)
 
     def store_file(self, file: str, data: bytes, documents: Sequence[Document]) -> None:
         """Store the documents of a file without a finding."""
@@ -27,6 +56,19 @@ class LoadCache:
     def find_documents(self, file: str, data: bytes) -> Sequence[Document] | None:
         """Return the stored documents of a file if its bytes are the same."""
         return self._documents[file] if self.texts.get(file) == data else None
+
+    def store_localized(
+        self, written: MappingNode, localized: MappingNode, names: TargetNames
+    ) -> None:
+        """Store a document with the names of the target; all are stored with the same names."""
+        self._names = names
+        self._localized[id(written)] = (written, localized)  # which keeps the id in use
+
+    def find_localized(self, written: MappingNode, names: TargetNames) -> MappingNode | None:
+        """Return a document with these names if it is known."""
+        if id(written) not in self._localized or self._names != names:
+            return None
+        return self._localized[id(written)][1]
 
     def find_resource(self, node: MappingNode) -> Resource | None:
         """Return the resource that was built from a stored document; None if it is not known."""
@@ -39,5 +81,21 @@ class LoadCache:
     def clear(self) -> None:
         """Remove everything, once nothing loads the same files again."""
         self.built = ()
-        for stored in (self.texts, self._documents, self._by_node):
+        for stored in (self.texts, self._documents, self._by_node, self._localized):
             stored.clear()
+
+
+@contextmanager
+def pause_garbage_collection() -> Iterator[None]:
+    """Pause garbage collection, which doubles the time to build many thousands of containers.
+
+    The containers have no cycles and live as long as the command, so they are never collected.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.freeze()
+            gc.enable()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from reconciler.config.documents.templates import Template, make_duplicate_finding
+from reconciler.config.lint.codes import PARDONED
 from reconciler.config.lint.silences import Silences
 from reconciler.config.load_cache import LoadCache
 from reconciler.errors import ConfigError, NothingDeclaredError
@@ -20,6 +21,7 @@ class Loaded:
     declared: Declared
     templates: tuple[Template, ...] = ()
     silences: Silences = field(default_factory=Silences, compare=False, repr=False)
+    writes_organization: bool = False  # some document does, although the target names it
     blobs: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)  # by file
     cache: LoadCache = field(default_factory=LoadCache, compare=False, repr=False)
 
@@ -107,3 +109,10 @@ def make_config_error(findings: Iterable[Finding], *, has_kinds: bool = True) ->
     is_readable = all(finding.code in _NOT_RESOURCES for finding in ordered)
     error = ConfigError if has_kinds or not is_readable else NothingDeclaredError
     return error(f"{errors:,} {noun} in the files", findings=ordered)
+
+
+def soften_past_error(finding: Finding) -> Finding:
+    """Turn a pardoned error of a past commit into a warning: only a new commit can correct it."""
+    if finding.code not in PARDONED:
+        return finding
+    return replace(finding, severity=Severity.WARNING)

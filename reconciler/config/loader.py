@@ -4,9 +4,7 @@ Errors of all files are collected and raised together; only unreadable text stop
 a file, and then only of that file.
 """
 
-import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -14,6 +12,7 @@ from typing import Final
 from reconciler.config.documents import build
 from reconciler.config.documents import overlays as documents_overlays
 from reconciler.config.documents.build import Identity, ParsedDocument
+from reconciler.config.documents.target_names import PLAIN_NAMES, TargetNames
 from reconciler.config.documents.templates import Template, is_selected
 from reconciler.config.lint import (
     confusable_names,
@@ -25,11 +24,8 @@ from reconciler.config.lint import (
     unresolved_names,
 )
 from reconciler.config.lint import silences as lint_silences
-from reconciler.config.lint.codes import PARDONED
-from reconciler.config.load_cache import LoadCache
-from reconciler.config.loaded import Loaded, make_config_error
-from reconciler.config.schema import validator
-from reconciler.config.yaml import reader
+from reconciler.config.load_cache import LoadCache, ParsedFiles, pause_garbage_collection
+from reconciler.config.loaded import Loaded, make_config_error, soften_past_error
 from reconciler.files import excerpts
 from reconciler.files.text import (
     RefusedError,
@@ -64,55 +60,37 @@ def load_files(
     paths: Sequence[Path],
     *,
     overlays: Sequence[Path] = (),
+    names: TargetNames = PLAIN_NAMES,
     tree: Tree | None = None,
     anchor: Path | None = None,
     like: Loaded | None = None,
     warn: bool = True,
+    parsed: ParsedFiles | None = None,
 ) -> Loaded:
     """Read everything that `paths` declare, with `overlays` merged over it, later ones winning.
 
     Args:
         paths: files and folders; relative ones from the current folder.
         overlays: the same; what they declare goes over what has the same address.
+        names: what the target calls the organization and the projects of documents.
         tree: where the files come from; the working tree if not given.
         anchor: folder of `reconciler.yaml`, which links may not leave where there is no git.
         like: what was loaded from another tree; files that are equal are not read again.
         warn: whether to look for likely mistakes, too.
+        parsed: the files that other targets have read; those of this one are added.
 
     Raises ConfigError with every finding if there is any error.
 
     """
     source = WorkingTree(Path.cwd(), anchor) if tree is None else tree
-    with _pause_garbage_collection():
+    with pause_garbage_collection():
         earlier = like.cache if like is not None else LoadCache()
-        return _Loader(source, tuple(overlays), earlier, warn).run(paths)
+        loader = _Loader(source, tuple(overlays), names, earlier, warn, parsed or ParsedFiles())
+        return loader.run(paths)
 
 
 def _is_single(row: tuple[Identity, ParsedDocument]) -> bool:
     return isinstance(row[0][2], str)
-
-
-def _soften_past_error(finding: Finding) -> Finding:
-    """Turn a pardoned error of a past commit into a warning: only a new commit can correct it."""
-    if finding.code not in PARDONED:
-        return finding
-    return replace(finding, severity=Severity.WARNING)
-
-
-@contextmanager
-def _pause_garbage_collection() -> Iterator[None]:
-    """Pause garbage collection, which doubles the time to build many thousands of containers.
-
-    The containers have no cycles and live as long as the command, so they are never collected.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.freeze()
-            gc.enable()
 
 
 @dataclass(slots=True)
@@ -121,8 +99,10 @@ class _Loader:
 
     tree: Tree
     overlays: tuple[Path, ...]
+    names: TargetNames
     earlier: LoadCache
     warn: bool
+    parsed: ParsedFiles
     cache: LoadCache = field(default_factory=LoadCache)
     findings: list[Finding] = field(default_factory=list)
     texts: dict[str, bytes] = field(default_factory=dict)
@@ -132,6 +112,7 @@ class _Loader:
     total: int = 0
     refused: int = 0
     unexplained: bool = False
+    writes_organization: bool = False
     has_kinds: bool = False  # some document says what it is
     cut_short: bool = False  # something could not be read: what it declares is not known
 
@@ -150,7 +131,7 @@ class _Loader:
             {i: w.document for i, w in base.items()}, self.places
         )
         if isinstance(self.tree, CommitTree):
-            self.findings = [_soften_past_error(finding) for finding in self.findings]
+            self.findings = [soften_past_error(finding) for finding in self.findings]
         findings = list(silences.drop_silenced(self.findings))
         refused = any(finding.severity is Severity.ERROR for finding in findings)
         if not refused:
@@ -161,7 +142,8 @@ class _Loader:
         findings.sort(key=lambda finding: finding.sort_key)
         declared = Declared(resources, self.tree.origin, tuple(findings))
         blobs = {name: compute_blob_id(data) for name, data in self.texts.items()}
-        return Loaded(declared, tuple(templates), silences, blobs, self.cache)
+        writes_slug = self.writes_organization
+        return Loaded(declared, tuple(templates), silences, writes_slug, blobs, self.cache)
 
     def _read_documents(self, paths: Iterable[Path]) -> Iterator[ParsedDocument]:
         """Yield every document with a known kind, of every file."""
@@ -186,7 +168,7 @@ class _Loader:
         if display in self.texts:
             return
         try:
-            data = self.texts[display] = read()
+            data = self.texts[display] = self.parsed.read_file(display, read)
         except RefusedError as problem:
             self.cut_short = True
             self.findings.append(problem.finding)
@@ -208,14 +190,31 @@ class _Loader:
             written = build.classify(document, self.findings)
             self.has_kinds = self.has_kinds or build.has_kind(document)
             if written is not None:
-                yield written
+                yield self._localize(written)
+
+    def _localize(self, written: ParsedDocument) -> ParsedDocument:
+        """Return a document with the names of the target, from the cache if it is there."""
+        if self.names.changes_nothing:
+            return written
+        if "organization" in (written.document.get("metadata") or ()):
+            self.writes_organization = True
+        document = self.earlier.find_localized(written.document, self.names)
+        if document is not None:
+            localized = replace(written, document=document)
+        else:
+            count = len(self.findings)
+            localized = self.names.localize(written, self.findings)
+            if len(self.findings) > count:
+                return localized
+        self.cache.store_localized(written.document, localized.document, self.names)
+        return localized
 
     def _documents(self, display: str, data: bytes) -> Sequence[Document]:
         """Return the documents of a file, from the cache if the file has not changed."""
         count = len(self.findings)
         documents = self.earlier.find_documents(display, data)
         if documents is None:
-            documents = reader.read_documents(data, display, self.findings)
+            documents = self.parsed.read_documents(display, data, self.findings)
         if not documents and len(self.findings) == count:
             fix = "remove the file, or write a document into it"
             self.findings.append(make_refusal(display, "no document in this file", fix=fix).finding)
@@ -296,8 +295,9 @@ class _Loader:
         kind, organization, project, name = identity
         if not isinstance(project, str) or KINDS[kind].scope is not Scope.PROJECT:
             return None
+        document_name = self.names.find_document_name(project)
         for other in self.by_name.get((kind, organization, name), ()):
-            if is_selected(other[2], project):
+            if document_name is not None and is_selected(other[2], document_name):
                 overlaid.setdefault(other, set()).add(project)
                 return documents_overlays.remove_field(base[other].document, "metadata", "projects")
         return None
@@ -321,7 +321,9 @@ class _Loader:
                 built = build.build_resource(written, self.findings)
                 self.findings.extend(build.check_lifecycle(written))
             if isinstance(built, Template):
-                templates.append(replace(built, done=frozenset(overlaid.get(identity, ()))))
+                done, name_project = overlaid.get(identity, ()), self.names.find_document_name
+                built = replace(built, done=frozenset(done), name_project=name_project)
+                templates.append(built)
                 built_from.append((built.resource, written.document, written.kind))
             elif built is not None:
                 resources[built.address] = built
@@ -371,14 +373,14 @@ class _Loader:
 
     def _is_well_formed(self, written: ParsedDocument) -> bool:
         """Check a document against its schema; explains the first thousand that are refused."""
-        if validator.accepts(written.kind.name, written.document):
+        if build.is_well_formed(written):
             return True
         self.refused += 1
         if self.refused <= MAX_EXPLAINED and len(self.findings) < MAX_FINDINGS:
             address = build.find_address(written)
             self.findings.extend(
                 replace(finding, address=address)
-                for finding in build.check_schema(written, self._lines)
+                for finding in build.explain_document(written, self._lines, self.names.target)
             )
         elif not self.unexplained:
             self.unexplained = True

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.config import loader, settings
+from reconciler.config.documents.target_names import TargetNames
 from reconciler.config.loaded import Loaded
+from reconciler.config.targets import Target
 from reconciler.errors import ConfigError, GitError
 from reconciler.files.text import RefusedError
 from reconciler.files.working_tree import Entry, is_within, read_file_inside
@@ -50,8 +52,7 @@ class Commit:
 
 
 def load_recent(
-    paths: Sequence[Path],
-    overlays: Sequence[Path],
+    target: Target,
     names: Collection[str] | None,
     *,
     tree: CommitTree,
@@ -60,8 +61,7 @@ def load_recent(
     """Return what was declared before the first of the recent commits, and after each.
 
     Args:
-        paths: of the target.
-        overlays: the same.
+        target: the target.
         names: only documents that contain one of these words; all if None.
         tree: the files of the commit that is checked out.
         now: the window of days ends here.
@@ -70,7 +70,7 @@ def load_recent(
 
     """
     try:
-        inside = [tree.to_git_path(path) for path in (*paths, *overlays)]
+        inside = [tree.to_git_path(path) for path in (*target.paths, *target.overlays)]
         commits = [
             read_commit(*row, tree.root, inside) for row in _list_recent_commits(tree, inside, now)
         ]
@@ -78,13 +78,12 @@ def load_recent(
         states = _limit_snapshots(_build_snapshots(tree, _select_relevant(commits, blobs), blobs))
     except (GitError, RefusedError):
         return ()
-    return tuple(_load_snapshots(states, paths, overlays))
+    return tuple(_load_snapshots(states, target))
 
 
 def load_since(
     base: str,
-    paths: Sequence[Path],
-    overlays: Sequence[Path],
+    target: Target,
     names: Collection[str],
     *,
     tree: CommitTree,
@@ -95,7 +94,7 @@ def load_since(
     upper or lower case. None if any of it is not known, also because a link or submodule changed.
     """
     try:
-        inside = [tree.to_git_path(path) for path in (*paths, *overlays)]
+        inside = [tree.to_git_path(path) for path in (*target.paths, *target.overlays)]
         rows = _list_commits(tree, inside, f"^{base}")
         blobs = Blobs(tree.root, names)
         commits = [read_commit(id_, parent, tree.root, inside) for id_, parent in rows]
@@ -107,14 +106,14 @@ def load_since(
     is_limited = len(rows) == _MAX_COMMITS or len(relevant) == COMMITS or blobs.is_exhausted
     if is_limited or sum(sizes) > _MAX_PARSED or any(commit.leads_elsewhere for commit in commits):
         return None
-    loaded = tuple(_load_snapshots(states, paths, overlays))
+    loaded = tuple(_load_snapshots(states, target))
     return loaded if len(loaded) == len(states) else None
 
 
 def has_moved_paths(base: str, files: Sequence[Path], target: str, *, tree: CommitTree) -> bool:
-    """Return whether a target has had other paths or overlays since the base.
+    """Return whether a target has had other paths, overlays or names since the base.
 
-    Its documents at that time may be in files that are not read now.
+    Its documents at that time may be in files that are not read now, or mean other objects.
 
     Args:
         base: the commit of the base.
@@ -133,17 +132,18 @@ def has_moved_paths(base: str, files: Sequence[Path], target: str, *, tree: Comm
                 return True
             states = {replace(tree, commit=commit).read_file(file) for commit in commits}
             current = read_file_inside(file, tree.show_path(file)) if file.exists() else None
-            if len({_read_paths(data, file, target) for data in (*states, current)}) > 1:
+            places = [_read_places(data, file, target) for data in (*states, current)]
+            if any(place != places[0] for place in places):
                 return True
     except (GitError, ConfigError, RefusedError):
         return True
     return False
 
 
-def _read_paths(
+def _read_places(
     data: bytes | None, file: Path, target: str
-) -> tuple[Sequence[Path], Sequence[Path]]:
-    """Return paths and overlays of a target; without settings, the folder of the file."""
+) -> tuple[Sequence[Path], Sequence[Path], TargetNames]:
+    """Return paths, overlays and names of a target; without settings, the folder of the file."""
     targets = (
         settings.parse_settings(data, file=file, display=file.name).targets
         if data is not None
@@ -151,9 +151,9 @@ def _read_paths(
     )
     declared_target = targets.get(target)
     return (
-        (declared_target.paths, declared_target.overlays)
+        (declared_target.paths, declared_target.overlays, declared_target.names)
         if declared_target is not None
-        else ((file.parent,), ())
+        else ((file.parent,), (), TargetNames(target))
     )
 
 
@@ -321,11 +321,11 @@ def _limit_snapshots(states: Iterator[Snapshot]) -> list[Snapshot]:
     return snapshots[::-1]
 
 
-def _load_snapshots(
-    states: Sequence[Snapshot], paths: Sequence[Path], overlays: Sequence[Path]
-) -> Iterator[Loaded]:
+def _load_snapshots(states: Sequence[Snapshot], target: Target) -> Iterator[Loaded]:
     for state in states:
         try:
-            yield loader.load_files(paths, overlays=overlays, tree=state)
+            yield loader.load_files(
+                target.paths, overlays=target.overlays, names=target.names, tree=state
+            )
         except (ConfigError, GitError):
             continue

@@ -1,78 +1,27 @@
 """Read targets from `reconciler.yaml`; without the file, one from the environment."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from reconciler import __version__
 from reconciler.ci.build import Build
 from reconciler.config.schema import validator
 from reconciler.config.schema.errors import explain_errors
+from reconciler.config.targets import Target, build_targets
 from reconciler.config.yaml import reader
 from reconciler.errors import ConfigError, UsageError
 from reconciler.files import excerpts
 from reconciler.files.text import RefusedError, find_secret_keys, make_error, split_lines
 from reconciler.files.working_tree import SETTINGS, find_git_root, read_file_inside
-from reconciler.kinds import KINDS
-from reconciler.model import Finding, Hold, MappingNode, SequenceNode, Source, parse_time
+from reconciler.model import Finding, MappingNode, Source
 from reconciler.suggest import closest_match
 
 NAME: Final = SETTINGS
 FORMAT: Final = 1  # the newest version of the file that this program reads
-
-
-@dataclass(frozen=True, slots=True)
-class Guardrails:
-    """Limits that resource files cannot change."""
-
-    max_deletes: int = 5  # of one kind in one run
-    max_delete_percent: float = 20  # and at most this share of the live ones
-    allow_weakening: bool = False
-    written: MappingNode | None = field(default=None, compare=False)
-
-    def describe_source(self, name: str) -> str:
-        """Return where a limit is set, for messages."""
-        if self.written is not None and name in self.written:
-            return str(self.written.value_source(name))
-        return f"the default of guardrails.{name}"
-
-
-@dataclass(frozen=True, slots=True)
-class RequestLimits:
-    """How many requests one key may send."""
-
-    per_minute: int = 480
-    per_hour: int = 4800
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One PostHog instance with its paths and limits. Paths are absolute."""
-
-    name: str
-    host: str | None = None  # None: POSTHOG_HOST, else the default
-    organization: str | None = None
-    api_key_env: str | None = None  # None: the usual names
-    paths: tuple[Path, ...] = ()
-    own_paths: tuple[Path, ...] = ()  # without those of the command line
-    overlays: tuple[Path, ...] = ()
-    guardrails: Guardrails = Guardrails()
-    unmanaged: str = "report"  # report | ignore | delete
-    ignore: tuple[str, ...] = ()
-    confirms_by_name: bool = False  # who applies on a terminal types the name of the target
-    rate_limit: RequestLimits = RequestLimits()
-    notify: tuple[str, ...] = ()  # webhooks: a URL, or `env:` and the variable that holds it
-    holds: tuple[Hold, ...] = ()  # drift that is shown but does not fail until a date
-    written: MappingNode | None = field(default=None, compare=False)
-
-    def describe_source(self, key: str) -> str:
-        """Return where a value of the target is written, for messages; else the target's name."""
-        if self.written is not None and key in self.written:
-            return str(self.written.value_source(key))
-        return f"target {self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +142,10 @@ def parse_settings(
     """
     node, text = _read_document(data, display)
     findings: list[Finding] = []
-    settings = _build_settings(node, file, given, findings)
+    targets = build_targets(node, file, given, findings)
     if findings:
         raise _make_settings_error(findings, text)
-    return settings
+    return Settings(targets, file, given)
 
 
 def _format_path(file: Path, cwd: Path) -> str:
@@ -277,112 +226,3 @@ def _make_settings_error(findings: list[Finding], text: str) -> ConfigError:
     shown.sort(key=lambda finding: finding.sort_key)
     noun = "error" if len(shown) == 1 else "errors"
     return ConfigError(f"{len(shown)} {noun} in the settings", findings=shown)
-
-
-def _build_settings(
-    node: MappingNode, file: Path, given: tuple[Path, ...], findings: list[Finding]
-) -> Settings:
-    targets = {}
-    for name, written in node["targets"].items():
-        values: Any = written or MappingNode()
-        own = _resolve_paths(values, "paths", file, [] if given else findings) or (file.parent,)
-        findings.extend(_check_ignored(values))
-        targets[name] = Target(
-            name,
-            host=values["host"].rstrip("/") if "host" in values else None,
-            organization=values.get("organization"),
-            api_key_env=values.get("api_key_env"),
-            paths=given or own,
-            own_paths=own,
-            overlays=_resolve_paths(values, "overlays", file, findings),
-            guardrails=_build_guardrails(values.get("guardrails")),
-            unmanaged=values.get("unmanaged", "report"),
-            ignore=tuple(values.get("ignore", ())),
-            confirms_by_name=values.get("confirm") == "name",
-            rate_limit=RequestLimits(**values.get("rate_limit", {})),
-            notify=tuple(values.get("notify", ())),
-            holds=read_holds(values, findings, lambda hold: _check_address_kind(hold, "address")),
-            written=values,
-        )
-    return Settings(targets, file, given)
-
-
-def _build_guardrails(node: MappingNode | None) -> Guardrails:
-    if node is None:
-        return Guardrails()
-    return Guardrails(**node, written=node)
-
-
-def _check_ignored(node: Any) -> Iterator[Finding]:
-    """Yield an error for each pattern of an unknown kind, which would ignore nothing."""
-    for index in range(len(node.get("ignore", ()))):
-        yield from _check_address_kind(node["ignore"], index)
-
-
-def _check_address_kind(node: Any, key: str | int) -> Iterator[Finding]:
-    """Yield an error if the address pattern at a place has an unknown kind."""
-    kind, slash, _ = node[key].partition("/")
-    if "*" in kind or (slash and kind in KINDS):
-        return
-    match = closest_match(kind, KINDS)
-    fix = f'did you mean "{match}/…"?' if match else f"one of {', '.join(KINDS)}, or `*`"
-    message = f'no address begins with "{kind}{slash}"'
-    yield make_error("R005", message, node.value_source(key), fix=fix, width=len(kind))
-
-
-def _resolve_paths(node: Any, key: str, file: Path, findings: list[Finding]) -> tuple[Path, ...]:
-    """Return the absolute paths of a target; they may not leave the repository."""
-    written: SequenceNode = node.get(key) or SequenceNode()
-    root = find_git_root(file.parent) or Path(os.path.realpath(file.parent))
-    resolved = []
-    for index, text in enumerate(written):
-        path = Path(os.path.abspath(file.parent / text))  # noqa: PTH100  links stay as they are
-        if not Path(os.path.realpath(path)).is_relative_to(root):
-            message = f"`{key}` leads out of the repository: {text}"
-            fix = f"use a path inside {root.name}, or give the path on the command line"
-            findings.append(make_error("R010", message, written.value_source(index), fix=fix))
-            continue
-        resolved.append(path)
-    return tuple(resolved)
-
-
-def find_missing_paths(target: Target) -> Iterator[Finding]:
-    """Yield an error for each path in the settings of a target that does not exist, at its line."""
-    for key, paths in (("paths", target.own_paths), ("overlays", target.overlays)):
-        written = target.written.get(key) if target.written is not None else None
-        if written is None or (key == "paths" and target.paths != target.own_paths):
-            continue
-        for index, path in enumerate(paths):
-            if not os.path.exists(path):  # noqa: PTH110  False also for what cannot be a path
-                message = f"`{key}`: no such file or folder: {written[index]}"
-                place, fix = written.value_source(index), "check the path"
-                yield make_error("R010", message, place, fix=fix)
-
-
-PatternCheck = Callable[[Any], Iterator[Finding]]
-
-
-def read_holds(
-    target: Any, findings: list[Finding], check_pattern: PatternCheck
-) -> tuple[Hold, ...]:
-    """Return the holds of a target; an invalid date becomes a finding.
-
-    Args:
-        target: its mapping in the settings, accepted by the schema.
-        findings: errors are added here.
-        check_pattern: yields the errors of an address pattern.
-
-    """
-    holds = []
-    for node in (target.get("drift") or {}).get("hold", ()):
-        until = parse_time(node["until"])
-        if until is None:
-            message = f"invalid date or time: {node['until']}"
-            fix = "write a day such as 2026-12-01, or a time such as 2026-12-01T18:00:00Z"
-            place = node.value_source("until")
-            findings.append(make_error("R005", message, place, fix=fix, width=len(node["until"])))
-            continue
-        findings.extend(check_pattern(node))
-        source = node.value_source("address")
-        holds.append(Hold(node["address"], until, node["until"], node["reason"], source))
-    return tuple(holds)

@@ -207,7 +207,10 @@ def _find_failures(
         return
     tree = PatchedTree(given.tree, patches)
     try:
-        loaded = loader.load_files(given.target.paths, overlays=given.target.overlays, tree=tree)
+        target = given.target
+        loaded = loader.load_files(
+            target.paths, overlays=target.overlays, names=target.names, tree=tree
+        )
         declared = config_loaded.expand_templates(
             loaded, matching.list_project_names(drift.world.live)
         )

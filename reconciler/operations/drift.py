@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from reconciler.config import loaded as config_loaded
-from reconciler.config import loader
-from reconciler.config.settings import RunFacts, Target
+from reconciler.config import loader, renamed_places
+from reconciler.config.settings import RunFacts, Settings
+from reconciler.config.targets import Target
 from reconciler.drift import attribution, filters, findings
 from reconciler.drift.activity_replay import ActivityReplay
 from reconciler.drift.approvals import Approvals
@@ -90,20 +91,21 @@ class DriftResult:
     applied: Declared | None = None  # what was declared at the commit that was applied last
 
 
-def read(target: Target, ref: str, facts: RunFacts) -> DriftInputs:
+def read(settings: Settings, target: Target, ref: str, facts: RunFacts) -> DriftInputs:
     """Read the files of a commit, and what was applied last; raise GitError if it is unknown."""
     state = inputs.read_state(target, facts)
     tree = state.tree(cwd=facts.cwd) if state is not None and ref == "HEAD" else None
     if tree is None:
         tree = repository.open_commit(ref, cwd=facts.cwd, at=target.paths[0])
-    loaded = loader.load_files(target.paths, overlays=target.overlays, tree=tree)
-    base = Base(ref, tree.commit)
-    return DriftInputs(
-        target, base, tree, loaded, state, _find_last_apply(target, tree, loaded, state)
+    loaded = loader.load_files(
+        target.paths, overlays=target.overlays, names=target.names, tree=tree
     )
+    last = _find_last_apply(settings, target, tree, loaded, state)
+    return DriftInputs(target, Base(ref, tree.commit), tree, loaded, state, last)
 
 
 def _find_last_apply(
+    settings: Settings,
     target: Target,
     tree: CommitTree,
     loaded: config_loaded.Loaded,
@@ -122,7 +124,11 @@ def _find_last_apply(
         if applied.commit == commit:
             return LastApply(commit, loaded, is_behind=False)
         earlier = repository.open_commit(applied.commit, cwd=tree.cwd, at=root, may_lack_paths=True)
-        then = loader.load_files(target.paths, overlays=target.overlays, tree=earlier)
+        was = inputs.read_earlier_target(settings, target, earlier)
+        if was is None:
+            return None
+        then = loader.load_files(was.paths, overlays=was.overlays, names=was.names, tree=earlier)
+        then, _ = renamed_places.drop_moved(then, was.names, target.names, loaded)
         until = repository.read_commit_time(commit, cwd=root)
     except ReconcilerError:  # not here, or of another time: then nothing is known about it
         return None

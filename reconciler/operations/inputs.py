@@ -6,12 +6,15 @@ Takes values and returns values: it knows neither the command line nor the envir
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
-from reconciler.config import loader, other_files, uncommitted
+from reconciler.config import loader, other_files, renamed_places, targets, uncommitted
 from reconciler.config import settings as config_settings
+from reconciler.config.load_cache import ParsedFiles
 from reconciler.config.loaded import Loaded
 from reconciler.config.other_files import OtherDeclarations
-from reconciler.config.settings import RunFacts, Settings, Target
+from reconciler.config.settings import RunFacts, Settings
+from reconciler.config.targets import Target
 from reconciler.errors import ConfigError, NothingDeclaredError
 from reconciler.files import excerpts, working_tree
 from reconciler.files.text import RefusedError
@@ -22,6 +25,8 @@ from reconciler.git.commit_tree import CommitTree
 from reconciler.git.repository import RepositoryState
 from reconciler.model import Address, Finding, PlanSnapshot, Selection, Severity, matches_any
 from reconciler.operations.policy_history import History
+
+_SHOWN: Final = 5  # addresses in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +132,20 @@ def read_inputs(
     )
 
 
-def load_files(settings: Settings, target: Target, cwd: Path) -> Loaded:
-    """Load the files of the working tree; raise ConfigError with every finding."""
-    if missing := tuple(config_settings.find_missing_paths(target)):
+def load_files(
+    settings: Settings, target: Target, cwd: Path, parsed: ParsedFiles | None = None
+) -> Loaded:
+    """Load the files of the working tree; raise ConfigError with every finding.
+
+    `parsed` has the files that other targets have read already.
+    """
+    if missing := tuple(targets.find_missing_paths(target)):
         raise ConfigError("", findings=tuple(map(excerpts.attach_excerpt, missing)))
     tree = WorkingTree(cwd=cwd, anchor=settings.folder, skip=frozenset(target.overlays))
     try:
-        return loader.load_files(target.paths, overlays=target.overlays, tree=tree)
+        return loader.load_files(
+            target.paths, overlays=target.overlays, names=target.names, tree=tree, parsed=parsed
+        )
     except NothingDeclaredError as error:
         places = {finding.source.file for finding in error.findings if finding.source}
         hides_files = any(finding.code == "R010" for finding in error.findings) and places != {"."}
@@ -209,22 +221,24 @@ def _load_base(
     A base whose files cannot be used is no base: it is never taken for one that declares nothing.
     """
     try:
-        then = _read_earlier_target(settings, target, tree)
+        then = read_earlier_target(settings, target, tree)
         if then is None:
             why = f"target {target.name} is not in its reconciler.yaml"
             return None, (_report_unreadable(why, base),)
         loaded = loader.load_files(
-            then.paths, overlays=then.overlays, tree=tree, like=like, warn=False
+            then.paths, overlays=then.overlays, names=then.names, tree=tree, like=like, warn=False
         )
         loaded.cache.clear()
+        loaded, moved = renamed_places.drop_moved(loaded, then.names, target.names, like)
     except ConfigError as error:
         first = error.findings[0] if error.findings else None
         why = f"{first.source}: {first.message}" if first is not None else error.what
         return None, (_report_unreadable(why, base),)
-    return loaded, () if loaded.organizations else (_report_empty(base),)
+    findings = (_report_moved(moved, target),) if moved else ()
+    return loaded, findings if loaded.organizations or moved else (_report_empty(base),)
 
 
-def _read_earlier_target(settings: Settings, target: Target, tree: CommitTree) -> Target | None:
+def read_earlier_target(settings: Settings, target: Target, tree: CommitTree) -> Target | None:
     """Return the target as the base had it; as it is now where there was no reconciler.yaml."""
     if settings.file is None:
         return target
@@ -264,6 +278,19 @@ def _report_unreadable(why: str, base: Base) -> Finding:
         "deleted because it left the files",
         why=why,
         fix="name another commit with --base",
+    )
+
+
+def _report_moved(moved: Sequence[Address], target: Target) -> Finding:
+    shown = ", ".join(map(str, moved[:_SHOWN]))
+    more = f" and {len(moved) - _SHOWN:,} more" if len(moved) > _SHOWN else ""
+    return Finding(
+        "base-moved",
+        Severity.NOTICE,
+        f"the target {target.name} has declared these under other names: they are unmanaged now, "
+        f"and not deleted: {shown}{more}",
+        why="`organization` or `projects` of the target has changed since the base",
+        fix="delete them in PostHog if nobody needs them",
     )
 
 
@@ -311,4 +338,5 @@ def read_other_declarations(inputs: Inputs) -> OtherDeclarations:
     else:
         whole = (inputs.repository.root if inputs.repository is not None else cwd,)
     tree = WorkingTree(cwd=cwd, anchor=settings.folder)
-    return other_files.read_other_files(whole, tree, inputs.loaded.blobs.keys())
+    known, names = inputs.loaded.blobs.keys(), inputs.target.names
+    return other_files.read_other_files(whole, tree, known, names)

@@ -8,7 +8,7 @@ from pathlib import Path
 from reconciler.config import recent_commits
 from reconciler.config.lineage import Lineage
 from reconciler.config.loaded import Loaded
-from reconciler.config.settings import Target
+from reconciler.config.targets import Target
 from reconciler.git import repository
 from reconciler.git.applied_ref import Base
 from reconciler.git.commit_tree import CommitTree
@@ -39,7 +39,7 @@ class History:
     @property
     def lineage(self) -> Lineage:
         """Return who wrote what the files say."""
-        return Lineage(self.target.paths, self.target.overlays, self.cwd)
+        return Lineage(self.target.paths, self.target.overlays, self.cwd, self.target.names)
 
     def read_recent(self, words: Collection[str] | None) -> Sequence[Loaded]:
         """Return what the files said at the last commits, oldest first.
@@ -49,8 +49,7 @@ class History:
         tree = self._tree()
         if tree is None:
             return ()
-        paths, overlays = self.target.paths, self.target.overlays
-        return recent_commits.load_recent(paths, overlays, words, tree=tree, now=self.now)
+        return recent_commits.load_recent(self.target, words, tree=tree, now=self.now)
 
     def read_since_base(self, words: Collection[str]) -> Sequence[Loaded] | None:
         """Return what documents with one of these words said after each commit since the base.
@@ -60,10 +59,10 @@ class History:
         tree = self._tree()
         if self.base is None or tree is None:
             return None
-        commit, paths, overlays = self.base.commit, self.target.paths, self.target.overlays
+        commit = self.base.commit
         if recent_commits.has_moved_paths(commit, self.settings, self.target.name, tree=tree):
             return None
-        return recent_commits.load_since(commit, paths, overlays, words, tree=tree)
+        return recent_commits.load_since(commit, self.target, words, tree=tree)
 
     def find_base_time(self) -> datetime | None:
         """Return when the base was committed, by the clock of this machine."""

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from reconciler.ci.build import Build
-from reconciler.config.settings import Settings, Target
+from reconciler.config.settings import Settings
+from reconciler.config.targets import Target
 from reconciler.errors import GitError, GuardrailError
 from reconciler.git import applied_ref, repository, rollback
 from reconciler.git.repository import RepositoryState

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconciler.config import uncommitted
-from reconciler.config.settings import RunFacts, Settings, Target
+from reconciler.config.settings import RunFacts, Settings
+from reconciler.config.targets import Target
 from reconciler.git import applied_ref, repository
 from reconciler.git.applied_ref import Base
 from reconciler.git.repository import RepositoryState

@@ -7,6 +7,7 @@ from textwrap import dedent
 import pytest
 
 from reconciler.config import loader
+from reconciler.config.documents.target_names import PLAIN_NAMES
 from reconciler.errors import ConfigError
 from reconciler.files import working_tree
 
@@ -25,16 +26,17 @@ class Folder:
             path.write_bytes(content if isinstance(content, bytes) else dedent(content).encode())
         return self
 
-    def load(self, *paths, overlays=()):
+    def load(self, *paths, overlays=(), names=PLAIN_NAMES):
         """What `paths` declare; all of the folder, if none is named."""
         tree = working_tree.WorkingTree(self.path)
         named = [Path(path) for path in paths or (".",)]
-        return loader.load_files(named, overlays=[Path(path) for path in overlays], tree=tree)
+        over = [Path(path) for path in overlays]
+        return loader.load_files(named, overlays=over, names=names, tree=tree)
 
-    def errors(self, *paths, overlays=()):
+    def errors(self, *paths, overlays=(), names=PLAIN_NAMES):
         """The findings of a refusal."""
         with pytest.raises(ConfigError) as caught:
-            self.load(*paths, overlays=overlays)
+            self.load(*paths, overlays=overlays, names=names)
         return caught.value.findings
 
 

@@ -9,7 +9,7 @@ from reconciler.ci.webhook import News
 from reconciler.cli import terminal
 from reconciler.cli.notifications import delivery
 from reconciler.cli.session import Session
-from reconciler.config.settings import Target
+from reconciler.config.targets import Target
 from reconciler.model import LEFT_OUT, Address, Plan, mask_person
 from reconciler.planfile import codec, reader
 from reconciler.render.shared.phrases import count

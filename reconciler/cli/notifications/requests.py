@@ -12,7 +12,7 @@ from reconciler.ci.webhook import News
 from reconciler.cli.notifications import delivery
 from reconciler.cli.notifications.delivery import Receiver
 from reconciler.cli.session import Session
-from reconciler.config.settings import Target
+from reconciler.config.targets import Target
 from reconciler.errors import DeliveryError, ReconcilerError
 from reconciler.model import Approvers, Outcome, Payload, format_time, parse_time
 from reconciler.planfile.reader import redact

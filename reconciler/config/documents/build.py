@@ -125,12 +125,29 @@ def format_identity(identity: Identity, written: ParsedDocument) -> str:
     return str(find_address(written) or f"{identity[0]} {name} with these `projects`")
 
 
-def check_schema(written: ParsedDocument, lines_of: Lines) -> list[Finding]:
-    """Return every error of a document against its schema; none if it is well-formed."""
-    name = written.kind.name
-    if validator.accepts(name, written.document):
-        return []
-    return explain_errors(name, written.document, written.source, lines_of)
+def is_well_formed(written: ParsedDocument) -> bool:
+    """Return whether a document matches its schema and has an organization."""
+    name, document = written.kind.name, written.document
+    return validator.accepts(name, document) and "organization" in document.get("metadata", ())
+
+
+def explain_document(written: ParsedDocument, lines_of: Lines, target: str) -> Iterator[Finding]:
+    """Yield every error of a document that is not well-formed; `target` is for the fix."""
+    name, document = written.kind.name, written.document
+    metadata = document.get("metadata")
+    if not validator.accepts(name, document):
+        yield from explain_errors(name, document, written.source, lines_of)
+    if isinstance(metadata, MappingNode) and "organization" not in metadata:
+        place = document.value_source("metadata")
+    elif metadata is None and written.kind.scope is Scope.INSTANCE:
+        place = written.source
+    else:
+        return
+    fields = validator.find_schema(name, "metadata", "organization") or {}
+    why, fix = str(fields["description"]), "add `organization: …`"
+    if target:
+        fix = f"{fix}, or set `organization` of the target {target} in {SETTINGS}"
+    yield make_error("R006", "`metadata` has no `organization`", place, why=why, fix=fix)
 
 
 def build_resource(written: ParsedDocument, findings: list[Finding]) -> Resource | Template | None:

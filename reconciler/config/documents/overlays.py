@@ -46,6 +46,56 @@ class MergedSequence(SequenceNode):
         self.holders.append((holder, index))
 
 
+class PlacedMapping(MappingNode):
+    """A mapping that is not written as one; all of its values come from one place."""
+
+    __slots__ = ("place",)
+
+    place: Source
+
+    @property
+    def file(self) -> str:
+        """Return the file of the place."""
+        return self.place.file
+
+    @property
+    def marks(self) -> dict[str, tuple[int, int, int, int]]:
+        """Return the position of the place for every key."""
+        line, column = self.place.line, self.place.column
+        return dict.fromkeys(self, (line, column, line, column))
+
+
+def _place_mapping(values: dict[str, Any], document: MappingNode, place: Source) -> PlacedMapping:
+    mapping = PlacedMapping(values)
+    mapping.places, mapping.number, mapping.place = document.places, document.number, place
+    return mapping
+
+
+def make_empty_mapping(document: MappingNode, place: Source) -> MappingNode:
+    """Return an empty mapping for a field that a document leaves out."""
+    return _place_mapping({}, document, place)
+
+
+def insert_field(node: MappingNode, key: str, value: Any, place: Source) -> MappingNode:
+    """Return a copy with a value; if the mapping does not have the key, it comes from `place`."""
+    copy = replace_field(node, key, value)
+    if key not in node:
+        copy.holders[key] = _place_mapping({key: value}, node, place)
+    return copy
+
+
+def replace_field(node: MappingNode, key: str, value: Any) -> MergedMapping:
+    """Return a copy with another value, which is still where the former value is written."""
+    copy = _copy_node(node)
+    copy[key] = value
+    return copy
+
+
+def merge_mappings(base: MappingNode, over: MappingNode) -> MappingNode:
+    """Return a mapping with the values of `over` over those of `base`; lists are replaced."""
+    return _merge_mapping(base, over, (), {})
+
+
 def _copy_node(node: MappingNode) -> MergedMapping:
     copy = MergedMapping(node)
     copy.places, copy.number = node.places, node.number

@@ -1,13 +1,17 @@
 """Expand documents that declare a resource in every project that matches their selectors."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from reconciler.files.text import make_error
 from reconciler.model import Address, Finding, Resource, Source
 
 MAX_MATCHED: Final = 200_000  # pairs of templates and projects that are compared offline
+
+
+def _keep_name(name: str) -> str | None:
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +25,16 @@ class Template:
     resource: Resource  # its address has no project
     place: Source  # of the selectors
     places: tuple[Source, ...] = ()  # of each
-    done: frozenset[str] = frozenset()  # projects whose resource comes from an overlay
+    done: frozenset[str] = frozenset()  # live projects that it does not declare anything in
+    name_project: Callable[[str], str | None] = field(default=_keep_name, compare=False)
 
     def matches(self, project: str) -> bool:
-        """Return whether a project is selected; `*` stands for any text, `!` excludes."""
-        return project not in self.done and is_selected(self.selectors, project)
+        """Return whether a live project is selected; `*` stands for any text, `!` excludes.
+
+        Selectors match the name that documents have for the project, if they have one.
+        """
+        name = self.name_project(project)
+        return name is not None and project not in self.done and is_selected(self.selectors, name)
 
     def instance(self, project: str) -> Resource:
         """Return the resource in one project."""

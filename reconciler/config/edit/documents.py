@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from reconciler.config.documents.target_names import PLAIN_NAMES, TargetNames
 from reconciler.config.edit import emitter
 from reconciler.config.lint import rejected_values
 from reconciler.config.schema import validator
 from reconciler.kinds import KINDS
-from reconciler.model import Address, Kind, Resource, Scope, Spec
+from reconciler.model import Address, Kind, Resource, Spec
 
 _EMPTY: Final[tuple[Any, ...]] = (None, {}, [], "")
 _SHOWN: Final = 80  # characters of a value in a message
@@ -40,16 +41,37 @@ class SkippedEdit:
 
 @dataclass(frozen=True, slots=True)
 class DocumentShape:
-    """How much of a resource is written."""
+    """How much of a resource is written, and with which names.
+
+    Attributes:
+        full: whether fields with the default value are written.
+        names: what the target calls the organization and the projects of documents.
+        omits_organization: whether documents leave it to the target.
+
+    """
 
     full: bool = False
+    names: TargetNames = PLAIN_NAMES
+    omits_organization: bool = False
 
     def build_document(self, item: Item) -> dict[str, Any]:
         """Return the whole document of an item."""
-        document: dict[str, Any] = {"kind": item.address.kind, "metadata": build_metadata(item)}
+        document: dict[str, Any] = {
+            "kind": item.address.kind,
+            "metadata": self.build_metadata(item),
+        }
         if spec := self.build_spec(item):
             document["spec"] = spec
         return document
+
+    def build_metadata(self, item: Item) -> dict[str, Any]:
+        """Return the metadata that identifies a resource."""
+        metadata: dict[str, Any] = self.names.build_identity(KINDS[item.address.kind], item.address)
+        if self.omits_organization:
+            del metadata["organization"]
+        if item.id is not None:
+            metadata["id"] = int(item.id) if item.id.isdecimal() else item.id
+        return metadata
 
     def build_spec(self, item: Item) -> dict[str, Any]:
         """Return the fields to write, ordered as in the schema; by default without defaults."""
@@ -65,19 +87,6 @@ class DocumentShape:
                 spec[name] = {n: v for n, v in spec[name].items() if n != inner}
         ordered: dict[str, Any] = _order_keys(spec, validator.find_schema(kind.name, "spec") or {})
         return ordered
-
-
-def build_metadata(item: Item) -> dict[str, Any]:
-    """Return the metadata that identifies a resource."""
-    kind, address = KINDS[item.address.kind], item.address
-    metadata: dict[str, Any] = {"organization": address.organization}
-    if address.project is not None:
-        metadata["project"] = address.project
-    if kind.scope is not Scope.INSTANCE:
-        metadata[kind.key] = address.name
-    if item.id is not None:
-        metadata["id"] = int(item.id) if item.id.isdecimal() else item.id
-    return metadata
 
 
 def is_default(kind: Kind, name: str, value: Any) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from urllib.parse import quote
 
+from reconciler.config.edit.documents import DocumentShape
 from reconciler.config.edit.file_text import MODELINE
 from reconciler.config.schema import validator
 from reconciler.files.working_tree import SETTINGS
@@ -17,6 +18,7 @@ from reconciler.model import Address, Scope
 
 LAYOUTS: Final = ("collection", "resource")
 SUFFIX: Final = ".yaml"
+_PLAIN: Final = DocumentShape()
 
 _MAX_BYTES: Final = 150  # of a name; every system allows 255
 _CUT: Final = re.compile("%.?$")  # an incomplete encoded byte
@@ -32,20 +34,25 @@ class FileNames:
         self._layout = layout
         self._taken: dict[tuple[str, str], str] = {}
 
-    def choose_file(self, address: Address) -> PurePosixPath:
+    def choose_file(self, address: Address, shape: DocumentShape = _PLAIN) -> PurePosixPath:
         """Return the file of a document, relative to the output folder."""
-        scope = PurePosixPath(*self._list_folders(address))
+        scope = PurePosixPath(*self._list_folders(address, shape))
         plural = KINDS[address.kind].plural
         if self._layout == LAYOUTS[0] or KINDS[address.kind].scope is Scope.INSTANCE:
             return scope / f"{plural}{SUFFIX}"
         folder = scope / plural
         return folder / f"{self._name_part(str(folder), address.name)}{SUFFIX}"
 
-    def _list_folders(self, address: Address) -> list[str]:
-        organization = self._name_part("", address.organization, is_folder=True)
-        if address.project is None:
-            return [organization]
-        return [organization, self._name_part(organization, address.project, is_folder=True)]
+    def _list_folders(self, address: Address, shape: DocumentShape) -> list[str]:
+        """Return the folders of a document: the names that it contains itself."""
+        names = shape.names.build_identity(KINDS[address.kind], address)
+        if shape.omits_organization:
+            del names["organization"]
+        folders: list[str] = []
+        for key in ("organization", "project"):
+            if key in names:
+                folders.append(self._name_part("/".join(folders), names[key], is_folder=True))
+        return folders
 
     def _name_part(self, folder: str, name: str, *, is_folder: bool = False) -> str:
         """Return a name as a part of a path that no other name in the folder has."""

@@ -42,6 +42,7 @@ class Choice:
     organizations: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()
     include_foreign: bool = False
+    can_name: Callable[[str], bool] = field(default=lambda live_project: True)  # noqa: ARG005  every project has a name in the files
     is_ignored: Callable[[Address], bool] = field(default=lambda address: False)  # noqa: ARG005  nothing is ignored
 
     def has_kind(self, kind: str) -> bool:
@@ -57,6 +58,8 @@ class Choice:
         if self.organizations and address.organization not in self.organizations:
             return False
         project = address.name if address.kind == "Project" else address.project
+        if project is not None and not self.can_name(project):
+            return False
         return not self.projects or project is None or project in self.projects
 
     def check_names(self, live: Projects) -> None:
@@ -82,7 +85,7 @@ class Choice:
                         yield Address(kind.name, (slug, "*"))
                 elif self.has_kind(kind.name):
                     chosen = self.projects or live[slug]
-                    names = (name for name in live[slug] if name in chosen)
+                    names = (name for name in live[slug] if name in chosen and self.can_name(name))
                     yield from (Address(kind.name, (slug, name, "*")) for name in names)
 
     def _has_namesakes(self, kind: str, projects: Mapping[str, tuple[str, ...]]) -> bool:

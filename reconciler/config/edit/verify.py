@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.config import loader
+from reconciler.config.documents.target_names import PLAIN_NAMES, TargetNames
 from reconciler.config.edit import emitter
 from reconciler.errors import ConfigError
 from reconciler.files.working_tree import Entry
@@ -48,32 +49,33 @@ class LoaderRefusal:
 
 
 def find_refusals(
-    documents: Mapping[Address, str], known: Iterable[Address] = ()
+    documents: Mapping[Address, str],
+    known: Iterable[Address] = (),
+    names: TargetNames = PLAIN_NAMES,
 ) -> dict[Address, LoaderRefusal]:
     """Return the documents that the loader refuses, with reason and fix.
 
     `known` are the declared addresses: a name may be refused because it looks like one of them.
+    `names` are those of the target, by which the documents are read.
     """
     refusals: dict[Address, LoaderRefusal] = {}
     # Two names look alike only if one of them has characters outside of ASCII.
     is_any = any(not address.name.isascii() for address in documents)
     similar = (address for address in known if is_any or not address.name.isascii())
-    stubs = "---\n".join(map(_format_stub, similar)) if documents else ""
+    stubs = "---\n".join(_format_stub(each, names) for each in similar) if documents else ""
     while True:
         remaining = {
             address: text for address, text in documents.items() if address not in refusals
         }
-        new = _load_documents(remaining, stubs)
+        new = _load_documents(remaining, stubs, names)
         if not new:
             return refusals
         refusals.update(new)
 
 
-def _format_stub(address: Address) -> str:
+def _format_stub(address: Address, names: TargetNames) -> str:
     """Return a document with only an address: the rest of it was checked when it was loaded."""
-    key = KINDS[address.kind].key
-    names = {"organization": address.organization, "project": address.project, key: address.name}
-    metadata = {name: value for name, value in names.items() if value is not None}
+    metadata = names.build_identity(KINDS[address.kind], address)
     return emitter.format_document({"kind": address.kind, "metadata": metadata})
 
 
@@ -88,7 +90,9 @@ def _find_field(document: str, line: int) -> str:
     return field_name
 
 
-def _load_documents(documents: Mapping[Address, str], stubs: str) -> dict[Address, LoaderRefusal]:
+def _load_documents(
+    documents: Mapping[Address, str], stubs: str, names: TargetNames
+) -> dict[Address, LoaderRefusal]:
     """Load the documents once; return a refusal for each that has an error."""
     texts: dict[str, list[str]] = {}
     lines: dict[str, list[tuple[int, Address]]] = {}
@@ -101,7 +105,7 @@ def _load_documents(documents: Mapping[Address, str], stubs: str) -> dict[Addres
     fresh = {name: "---\n".join(parts).encode() for name, parts in texts.items()}
     tree = _MemoryTree({_KNOWN_FILE: stubs.encode(), **fresh} if stubs and fresh else fresh)
     try:
-        loader.load_files((Path(),), tree=tree)
+        loader.load_files((Path(),), names=names, tree=tree)
     except ConfigError as error:
         refusals: dict[Address, LoaderRefusal] = {}
         for finding in error.findings:

@@ -13,7 +13,6 @@ from reconciler.config.edit.documents import (
     DocumentShape,
     Item,
     SkippedEdit,
-    build_metadata,
     drop_unwritable_fields,
 )
 from reconciler.config.edit.emitter import format_document
@@ -99,7 +98,7 @@ class FileWriter:
             if address in refusals:
                 self._skip_edit(address, refusals[address])
                 continue
-            path = self.out / file_names.choose_file(address)
+            path = self.out / file_names.choose_file(address, self.shape)
             path = self._find_file_with_room(path, texts[address])
             self._open_file(path).add_document(texts[address], _sort_key(address))
             self.counts[path] = self.counts.get(path, 0) + 1
@@ -122,15 +121,15 @@ class FileWriter:
         declared = set(self.declared)
         for address, (item, _, changed) in updates.items():
             if (resource := item.resource) is not None:
-                head = {"kind": address.kind, "metadata": build_metadata(item)}
+                head = {"kind": address.kind, "metadata": self.shape.build_metadata(item)}
                 before[address] = format_document({**head, "spec": dict(resource.spec)})
                 spec = {**resource.spec, **changed["spec"]}
                 after[address] = format_document({**head, "spec": spec})
                 declared.discard(resource.address)
-        refusals = verify.find_refusals(after, declared)
+        refusals = verify.find_refusals(after, declared, self.shape.names)
         if not refusals.keys() & before.keys():
             return refusals
-        present = verify.find_refusals(before, declared)
+        present = verify.find_refusals(before, declared, self.shape.names)
         return {a: refusal for a, refusal in refusals.items() if a not in present}
 
     def _find_file_with_room(self, path: Path, text: str) -> Path:
@@ -170,6 +169,7 @@ class FileWriter:
         resource = item.resource
         if resource is None or resource.source is None:
             return None
+        item = self._leave_project_name(item)
         before, after = find_changed_parts(item, self.shape.build_spec(item))
         overlaid = [
             name
@@ -182,6 +182,18 @@ class FileWriter:
             before["spec"].pop(name)
             after["spec"].pop(name, None)
         return None if before == after else (before, after)
+
+    def _leave_project_name(self, item: Item) -> Item:
+        """Return an item without a new name that is for `projects` of the target."""
+        resource = item.resource
+        if resource is None or not item.renamed:
+            return item
+        reason = self.shape.names.explain_mapped_rename(resource.address, item.address.name)
+        if not reason:
+            return item
+        fix = "change `projects` in reconciler.yaml"
+        self.skipped.append(SkippedEdit(resource.address, reason, fix))
+        return replace(item, address=resource.address, renamed=False)
 
     def _update_document(self, item: Item, before: _Spec, after: _Spec) -> None:
         """Edit the existing document of a resource."""

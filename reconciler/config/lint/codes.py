@@ -45,6 +45,8 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "R037": "something new that may be a live object under another name",
         "R038": "a change that PostHog would refuse as things are",
         "R040": "a feature flag without a tag or context that its project requires",
+        "R050": "a document of another organization than that of the target",
+        "R051": "a project by its name in PostHog, where `projects` of the target has another",
     }
 )
 """Code -> what it is about, in one line. R02x are warnings, but for those of `REFUSED`: legal on
@@ -72,6 +74,6 @@ def can_be_silenced(code: str) -> bool:
     Errors that make a document unusable can never be silenced.
     """
     is_suspicious = (
-        "R020" <= code < "R030" or code >= "R040"
+        "R020" <= code < "R030" or "R040" <= code < "R050"
     ) and code not in REFUSED | _OF_THE_TOOL
     return is_suspicious or code in DOUBTS or code in LIVE

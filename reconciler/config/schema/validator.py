@@ -101,7 +101,7 @@ def build_union_schema() -> dict[str, Any]:
         "title": "A resource of reconciler",
         "description": "One document of a configuration repository: `kind`, `metadata`, `spec`.",
         "type": "object",
-        "required": ["kind", "metadata"],
+        "required": ["kind"],
         "properties": {"kind": {"description": "What is declared.", "enum": list(KINDS)}},
         "oneOf": [{"$ref": f"#/definitions/{name}"} for name in KINDS],
         "definitions": definitions,

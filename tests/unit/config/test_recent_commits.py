@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.config.settings import Target
+from reconciler.config.targets import Target
 from reconciler.git import repository
 from reconciler.operations.policy_history import History
 from tests import acme

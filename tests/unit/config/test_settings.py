@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.config import settings
+from reconciler.config import settings, targets
 from reconciler.errors import ConfigError, UsageError
 
 WHOLE = """\
@@ -37,7 +37,7 @@ def test_everything_is_read(folder):
     found = load(folder.write({"reconciler.yaml": WHOLE}))
     here = folder.path
 
-    assert settings.Target(
+    assert targets.Target(
         "production",
         host="https://eu.posthog.com",
         organization="acme",
@@ -45,10 +45,10 @@ def test_everything_is_read(folder):
         paths=(here / "config", here / "more"),
         own_paths=(here / "config", here / "more"),
         overlays=(here / "overlays" / "production",),
-        guardrails=settings.Guardrails(1, 12.5, allow_weakening=True),
+        guardrails=targets.Guardrails(1, 12.5, allow_weakening=True),
         unmanaged="delete",
         ignore=("FeatureFlag/*/*/experiment-*",),
-        rate_limit=settings.RequestLimits(100, 1000),
+        rate_limit=targets.RequestLimits(100, 1000),
     ) == found.select_target("production")
     assert found.file == here / "reconciler.yaml"
     assert found.folder == here
@@ -59,13 +59,13 @@ def test_a_target_may_say_nothing(folder):
     target = load(folder.write({"reconciler.yaml": WHOLE})).select_target("staging")
     here = (folder.path,)
 
-    assert settings.Target("staging", paths=here, own_paths=here) == target
+    assert targets.Target("staging", paths=here, own_paths=here) == target
 
 
 def test_without_a_file_there_is_one_target(folder):
     """The current folder, or the paths of the command line."""
     here = (folder.path,)
-    assert load(folder).select_target() == settings.Target("default", paths=here, own_paths=here)
+    assert load(folder).select_target() == targets.Target("default", paths=here, own_paths=here)
     named = load(folder, paths=[Path("a"), Path("/b")]).select_target()
     assert (folder.path / "a", Path("/b")) == named.paths
     assert here == named.own_paths
@@ -288,3 +288,67 @@ def test_a_link_to_settings_inside_the_repository_is_followed(folder):
     (folder.path / "a/reconciler.yaml").symlink_to("../shared/one.yaml")
 
     assert "staging" in settings.load_settings(folder.path / "a", environ={}).targets
+
+
+DEFAULTS = """\
+version: 1
+defaults:
+  host: https://eu.posthog.com
+  paths: [config]
+  guardrails: {max_deletes: 1, allow_weakening: true}
+  ignore: ["Role/*"]
+  projects: {Web: Web test, App: App test}
+  needs: [staging]
+targets:
+  staging: {needs: []}
+  production:
+    guardrails: {max_deletes: 2}
+    ignore: []
+    projects: {Web: Web}
+  bare:
+"""
+
+
+def test_defaults_are_under_every_target(folder):
+    """A target's own value wins; mappings are merged, lists are replaced, paths are the file's."""
+    found = load(folder.write({"reconciler.yaml": DEFAULTS})).targets
+    production, bare = found["production"], found["bare"]
+
+    assert {target.host for target in found.values()} == {"https://eu.posthog.com"}
+    assert {target.paths for target in found.values()} == {(folder.path / "config",)}
+    assert production.guardrails == targets.Guardrails(2, allow_weakening=True)
+    assert bare.guardrails == targets.Guardrails(1, allow_weakening=True)
+    assert (production.ignore, bare.ignore) == ((), ("Role/*",))
+    assert production.projects == {"Web": "Web", "App": "App test"}
+    assert [target.needs for target in found.values()] == [(), ("staging",), ("staging",)]
+    assert production.describe_source("host") == "reconciler.yaml:3:9"
+    assert production.guardrails.describe_source("max_deletes") == "reconciler.yaml:12:31"
+    assert production.guardrails.describe_source("allow_weakening") == "reconciler.yaml:5:49"
+
+
+@pytest.mark.parametrize(
+    ("written", "place", "message", "fix"),
+    [
+        ("defaults: {hosts: x}\ntargets: {a: }", "2:12", '`defaults` has no field "hosts"', 'did you mean "host"?'),
+        ("defaults: {ignore: [Flag/x]}\ntargets: {a: , b: }", "2:21", 'no address begins with "Flag/"', "one of "),
+        ("targets:\n  a: {needs: [bb]}\n  b: {}", "3:15", 'no target "bb"', 'did you mean "b"?'),
+        ("targets: {a: {needs: [a]}}", "2:23", "targets need each other in a cycle: a -> a", "remove one"),
+        ("targets:\n  a: {needs: [b]}\n  b: {needs: [c]}\n  c: {needs: [a]}", "3:15", "targets need each other in a cycle: a -> b -> c -> a", "remove one"),
+        ("defaults: {needs: [a]}\ntargets: {a: , b: }", "2:20", "targets need each other in a cycle: a -> a", "remove one of these names; `needs: []`"),
+        ("targets:\n  a: {projects: {W: X, Y: X}}", "3:27", '"W" and "Y" are both the project "X"', "give each"),
+        ("targets:\n  a: {projects: {W: 5}}", "3:21", "`targets.a.projects.W` needs text, not the number 5", 'quote it: "5"'),
+        ("targets:\n  a: {organization: A b}", "3:21", '`targets.a.organization` cannot be "A b"', "write the slug"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_between_targets_is_said_once_at_its_place(
+    folder, written, place, message, fix
+):
+    """Before anything is contacted, and for a value of `defaults` not once a target."""
+    folder.write({"reconciler.yaml": f"version: 1\n{written}\n"})
+    with pytest.raises(ConfigError) as caught:
+        load(folder)
+    (found,) = caught.value.findings
+
+    assert (str(found.source), found.message) == (f"reconciler.yaml:{place}", message)
+    assert found.fix.startswith(fix)
+    assert found.excerpt

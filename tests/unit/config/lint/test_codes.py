@@ -2,6 +2,7 @@
 
 import pytest
 
+from reconciler.config.documents.target_names import PLAIN_NAMES, TargetNames
 from reconciler.config.lint.codes import CHECKS, LIVE, can_be_silenced
 from reconciler.errors import ConfigError
 
@@ -73,14 +74,18 @@ FOUND = {
     + plain(
         "Project", "organization: acme, name: Web", "{feature_flag_policy: {require_tags: true}}"
     ),
+    "R050": document("Role", "organization: other, name: A"),
+    "R051": document("Project", "organization: acme, name: Web staging"),
 }
+OF_A_TARGET = ("R050", "R051")
+NAMES = TargetNames("staging", "acme", {"Web": "Web staging"})
 
 
-def codes(folder, text):
+def codes(folder, text, names=PLAIN_NAMES):
     """Every code that is said, and how many findings were silenced."""
     folder.write({"a.yaml": text})
     try:
-        loaded = folder.load()
+        loaded = folder.load(names=names)
     except ConfigError as error:
         return {finding.code for finding in error.findings}, 0
     return {finding.code for finding in loaded.declared.findings}, loaded.silences.silenced
@@ -94,7 +99,8 @@ def test_every_offline_check_is_here():
 @pytest.mark.parametrize("code", OFFLINE)
 def test_a_check_finds_what_it_is_about(folder, code):
     """Under its own code."""
-    found, silenced = codes(folder, FOUND[code].replace("S}", "}", 1))
+    names = NAMES if code in OF_A_TARGET else PLAIN_NAMES
+    found, silenced = codes(folder, FOUND[code].replace("S}", "}", 1), names)
 
     assert code in found
     assert silenced == 0
@@ -128,7 +134,9 @@ def test_a_check_that_is_an_error_elsewhere_is_silent_where_it_warns(folder, cod
 @pytest.mark.parametrize("code", [code for code in OFFLINE if not can_be_silenced(code)])
 def test_what_makes_a_document_unusable_is_never_silent(folder, code):
     """Whatever it says."""
-    found, silenced = codes(folder, FOUND[code].replace("S}", SILENCE.format(code) + "}", 1))
+    names = NAMES if code in OF_A_TARGET else PLAIN_NAMES
+    text = FOUND[code].replace("S}", SILENCE.format(code) + "}", 1)
+    found, silenced = codes(folder, text, names)
 
     assert code in found
     assert silenced == 0
