@@ -5,6 +5,7 @@ import gc
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import import_module
@@ -42,6 +43,7 @@ COMMANDS = {
 }
 CRASHED = 1
 INTERRUPTED = 130
+LAST_MOMENT_S = 0.2
 
 
 @cache
@@ -155,9 +157,18 @@ def _run(*, meets_interrupts: bool) -> NoReturn:
 def _leave(code: int) -> NoReturn:
     """End the process; what is `lasting` is not given back object by object."""
     watched = sys.gettrace() or sys.getprofile()  # by something that wants to have its say
-    if lasting and not watched and threading.active_count() == 1:
+    if lasting and not watched and _have_threads_ended():
         os._exit(code)
     sys.exit(code)
+
+
+def _have_threads_ended() -> bool:
+    """Return whether only this thread is left. Idle workers need a moment to end."""
+    until = time.monotonic() + LAST_MOMENT_S
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join(max(0.0, until - time.monotonic()))
+    return threading.active_count() == 1
 
 
 def run(arguments: Sequence[str]) -> int:

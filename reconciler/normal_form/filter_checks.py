@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import NoneType
 from typing import Any, Final
 
-from reconciler.model import Path, RejectedValue
+from reconciler.model import MAPPINGS, Path, RejectedValue
 from reconciler.normal_form import dates, values
 from reconciler.normal_form.filters import INDEX as _INDEX
 from reconciler.normal_form.filters import OPERATORS as SPELLINGS
@@ -62,7 +62,7 @@ def find_refusals(
         names = list_variant_keys(filters)
         yield from _check_variants(_list_variants(filters))
     yield from _check_groups(filters, names, stored)
-    if isinstance(payloads, Mapping):
+    if isinstance(payloads, MAPPINGS):
         yield from _check_payloads(payloads, names, many=bool(multivariate))
 
 
@@ -100,7 +100,7 @@ def _list_variants(filters: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _iterate_mappings(value: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Yield the mappings of a list; the schema refuses other items."""
     for index, item in enumerate(value if isinstance(value, list) else ()):
-        if isinstance(item, Mapping):
+        if isinstance(item, MAPPINGS):
             yield index, item
 
 
@@ -169,7 +169,7 @@ def _check_property(
     for name in ("key", "type"):
         if name not in item:
             yield RejectedValue(at, f"a property without `{name}`", "", f"add `{name}: …`")
-    if not isinstance(item.get("negation"), (bool, NoneType)):
+    if "negation" in item and not isinstance(item["negation"], (bool, NoneType)):
         fix = "write `true` or `false`"
         yield RejectedValue((*at, "negation"), "`negation` is not true or false", "", fix)
     if "type" in item:

@@ -32,6 +32,23 @@ def _build_error(code: str, resource: Resource, message: str, why: str, fix: str
     )
 
 
+def find_problem(
+    resource: Resource, candidates: tuple[LiveResource, ...], live: Live
+) -> Finding | None:
+    """Return why a resource cannot be compared; None if it can, or can be created.
+
+    Nothing is wrong with a resource that has exactly one candidate and no `metadata.id`, where all
+    people can be seen.
+    """
+    live_object = candidates[0] if candidates else None
+    return (
+        check_hidden_people(resource, live)
+        or check_ambiguous(resource, candidates)
+        or check_id(resource, live_object, live)
+        or (check_creatable(resource) if live_object is None else None)
+    )
+
+
 def check_ambiguous(resource: Resource, candidates: tuple[LiveResource, ...]) -> Finding | None:
     """Return an error if several live objects share the name: the first is never picked."""
     if len(candidates) < 2:  # noqa: PLR2004  one candidate is not ambiguous

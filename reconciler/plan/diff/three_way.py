@@ -53,12 +53,8 @@ def compare_all(
             continue  # reported once for its scope; nothing is known about the resource
         candidates = lookup.find_candidates(resource)
         live_object = candidates[0] if candidates else None
-        problem = (
-            matching.check_hidden_people(resource, live)
-            or matching.check_ambiguous(resource, candidates)
-            or matching.check_id(resource, live_object, live)
-            or (matching.check_creatable(resource) if live_object is None else None)
-        )
+        is_certain = len(candidates) == 1 and resource.id is None and not live.partial
+        problem = None if is_certain else matching.find_problem(resource, candidates, live)
         if problem is not None:
             problems.append(problem)
             continue
