@@ -5,7 +5,7 @@ needed. Everything has a limit: older or further commits are not read.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,13 +21,15 @@ from reconciler.errors import ConfigError, GitError
 from reconciler.files.text import RefusedError
 from reconciler.files.working_tree import Entry, is_within, read_file_inside
 from reconciler.git import process, repository
-from reconciler.git.commit_tree import CommitTree, is_wanted
+from reconciler.git.commit_tree import CommitTree, is_wanted, read_blob_sizes, read_blobs
 
 DAYS: Final = 7
 COMMITS: Final = 100  # that change relevant documents
 _MAX_COMMITS: Final = 500  # of these paths that git lists
 _LINE: Final = ("rev-list", "--first-parent", "--topo-order")
 _MAX_BYTES: Final = 64 * 1024 * 1024  # of file contents in which names are searched
+_MAX_AHEAD: Final = 16 * 1024 * 1024  # of file contents that are read before they are needed
+_FEW_BLOBS: Final = 4  # that are quicker to read one by one
 _MAX_PARSED: Final = 4 * 1024 * 1024  # of documents that are parsed in all
 _PLAIN: Final = frozenset({b"000000", b"100644", b"100755"})  # modes of no file and of plain files
 _DOCUMENT: Final = re.compile(rb"^---(?=[ \t\r\n]|$)", re.MULTILINE)  # only a marker starts so
@@ -216,6 +218,7 @@ class Blobs:
         self._root = root
         self._words = None if names is None else _compile_names(names)
         self._kept: dict[str, bytes] = {}
+        self._ahead: dict[str, bytes] = {}  # read, but not counted before it is needed
         self._left = _MAX_BYTES
 
     @property
@@ -223,12 +226,27 @@ class Blobs:
         """Return whether the limit of contents is reached: then the rest is not searched."""
         return self._left <= 0
 
+    def read_ahead(self, oids: Iterable[str]) -> None:
+        """Read what will probably be needed in two calls of git, as far as the limit allows."""
+        self._ahead.clear()
+        missing = [oid for oid in dict.fromkeys(oids) if oid.strip("0") and oid not in self._kept]
+        if len(missing) < _FEW_BLOBS:
+            return
+        chosen, left = list[str](), min(self._left, _MAX_AHEAD)
+        for oid, size in read_blob_sizes(self._root, missing).items():
+            left -= size
+            if left >= 0:
+                chosen.append(oid)
+        self._ahead = read_blobs(self._root, chosen)
+
     def read_relevant(self, oid: str) -> bytes:
         """Return the relevant documents of one blob."""
         if oid.strip("0") == "":
             return b""
         if oid not in self._kept:
-            data = process.read_output(["cat-file", "blob", oid], self._root)
+            data = self._ahead.pop(oid, None)
+            if data is None:
+                data = process.read_output(["cat-file", "blob", oid], self._root)
             self._left -= len(data)
             self._kept[oid] = self._select_documents(data)
         return self._kept[oid]
@@ -256,6 +274,7 @@ def _select_relevant(commits: Sequence[Commit], blobs: Blobs) -> list[Commit]:
     for commit in reversed(commits):
         if len(relevant) == COMMITS or blobs.is_exhausted:
             break
+        blobs.read_ahead(oid for sides in commit.changed.values() for oid in sides)
         if any(
             blobs.read_relevant(before) != blobs.read_relevant(after)
             for before, after in commit.changed.values()
@@ -304,6 +323,7 @@ def _build_snapshots(
     moves += [(commit.id, commit.changed) for commit in commits]
     for origin, changed in moves:
         blobs_by_path |= {path: after for path, (_, after) in changed.items()}
+        blobs.read_ahead(blobs_by_path.values())
         files = {
             path: data for path, oid in blobs_by_path.items() if (data := blobs.read_relevant(oid))
         }

@@ -156,21 +156,7 @@ class CommitTree:
                 by_root.setdefault(entry.root, []).append(entry.oid)
         contents = {oid: self.known[oid] for oid in sizes if oid in self.known}
         for root, oids in by_root.items():
-            contents |= self._read_batch(root, list(dict.fromkeys(oids)))
-        return contents
-
-    def _read_batch(self, root: Path, oids: Sequence[str]) -> dict[str, bytes]:
-        request = "".join(f"{oid}\n" for oid in oids).encode("ascii")
-        output = process.read_output(["cat-file", "--batch"], root, stdin=request)
-        contents, at = {}, 0
-        for oid in oids:
-            end = output.index(b"\n", at)
-            header = output[at:end].split()
-            if len(header) != 3:  # noqa: PLR2004  "<oid> missing"
-                raise process.make_partial_clone_error()
-            size = int(header[2])
-            contents[oid] = output[end + 1 : end + 1 + size]
-            at = end + 1 + size + 1
+            contents |= read_blobs(root, list(dict.fromkeys(oids)))
         return contents
 
     def _take_content(self, entry: "TreeObject", contents: Mapping[str, bytes]) -> bytes:
@@ -213,6 +199,37 @@ class TreeObject:
     size: int
     path: str  # from the root of the outermost repository
     root: Path  # of the repository that holds it
+
+
+def read_blobs(root: Path, oids: Sequence[str]) -> dict[str, bytes]:
+    """Return the contents of some blobs, read in one call."""
+    output = process.read_output(["cat-file", "--batch"], root, stdin=_list_lines(oids))
+    contents, at = {}, 0
+    for oid in oids:
+        end = output.index(b"\n", at)
+        header = output[at:end].split()
+        if len(header) != 3:  # noqa: PLR2004  "<oid> missing"
+            raise process.make_partial_clone_error()
+        size = int(header[2])
+        contents[oid] = output[end + 1 : end + 1 + size]
+        at = end + 1 + size + 1
+    return contents
+
+
+def read_blob_sizes(root: Path, oids: Sequence[str]) -> dict[str, int]:
+    """Return the sizes of some blobs, in the same order, read in one call."""
+    output = process.read_output(["cat-file", "--batch-check"], root, stdin=_list_lines(oids))
+    sizes = {}
+    for oid, line in zip(oids, output.splitlines(), strict=True):
+        header = line.split()
+        if len(header) != 3:  # noqa: PLR2004  as above
+            raise process.make_partial_clone_error()
+        sizes[oid] = int(header[2])
+    return sizes
+
+
+def _list_lines(oids: Sequence[str]) -> bytes:
+    return "".join(f"{oid}\n" for oid in oids).encode("ascii")
 
 
 @lru_cache(maxsize=32)
