@@ -55,9 +55,8 @@ def expand_templates(loaded: Loaded, live_projects: Mapping[str, Iterable[str]] 
             resource = template.instance(project)
             other = resources.setdefault(resource.address, resource)
             if other is not resource:
-                findings.append(
-                    make_duplicate_finding(resource, other, f'add "!{project}" to `projects`')
-                )
+                fix = f'add "!{template.name_project(project)}" to `projects`'
+                findings.append(make_duplicate_finding(resource, other, fix))
     if findings:
         raise make_config_error(findings)
     return replace(loaded.declared, resources=resources)

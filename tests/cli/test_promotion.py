@@ -71,6 +71,7 @@ def test_the_page_promotes_from_staging_to_production(fleet):
         program, *arguments = shlex.split(line)
         done = fleet.run(*arguments)
         assert (program, done.code) == ("reconciler", 0), (line, done.out, done.err)
+        assert "warning" not in done.out + done.err
 
     assert rollouts(fleet.staging) == {"Web staging": {"new-checkout": [100], "maintenance": [0]}}
     assert rollouts(fleet.production) == {"Web": {"new-checkout": [10], "maintenance": [0]}}

@@ -125,6 +125,23 @@ def test_selectors_match_the_names_of_the_documents(world):
     assert keys(repo) == {"Web staging": ["all", "web"], "Web": [], "Mobile": ["all", "rest"]}
 
 
+def test_findings_about_selectors_have_the_names_of_the_documents(world):
+    """A selector that matches is no warning; a fix can be copied into the document."""
+    repo = world(live())
+    project = {"kind": "Project", "metadata": {"name": "Web"}, "spec": {"timezone": "UTC"}}
+    settle(repo, project, flag("a", 20, projects=["Web"]), flag("b", 20, projects=["*", "!Wep"]))
+    (row,) = json.loads(repo.run("validate", "--format", "json").out)
+    assert (row["code"], row["fix"]) == ("R013", 'did you mean "!Web"?')
+    rows = json.loads(repo.run("validate", "--live", "--format", "json").out)
+    assert [row["message"] for row in rows if row["code"] == "R036"] == [
+        '"!Wep" matches no project of the files or of PostHog'
+    ]
+
+    settle(repo, project, flag("a", 20), flag("a", 30, projects=["*"]))
+    (row,) = json.loads(repo.run("validate", "--format", "json").out)
+    assert (row["code"], row["fix"]) == ("R007", 'add "!Web" there')
+
+
 def test_an_overlay_for_one_project_covers_a_selector(world):
     """The overlay names the project as documents do."""
     repo = world(live())

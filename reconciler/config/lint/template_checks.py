@@ -35,7 +35,9 @@ def check_templates(
         for template in named.get((address.kind, address.organization, address.name), ()):
             if address.project is not None and template.matches(address.project):
                 yield make_duplicate_finding(
-                    resource, template.resource, f'add "!{address.project}" there'
+                    resource,
+                    template.resource,
+                    f'add "!{template.name_project(address.project)}" there',
                 )
     for (_, organization, _), same in named.items():
         if len(same) > 1:
@@ -49,7 +51,7 @@ def _check_overlaps(same: Sequence[Template], projects: Collection[str]) -> Iter
     for project in projects:
         matching = [template for template in same if template.matches(project)]
         for template in matching[1:]:
-            fix = f'add "!{project}" to one of them'
+            fix = f'add "!{template.name_project(project)}" to one of them'
             yield make_duplicate_finding(template.instance(project), matching[0].resource, fix)
 
 
@@ -77,6 +79,8 @@ def find_unmatched_selectors(
 
     A `!` that matches nothing is dangerous: it does not exclude what it should.
     """
+    document_names = map(template.name_project, names)
+    names = dict.fromkeys(name for name in document_names if name is not None)
     pairs = zip(template.selectors, template.places, strict=True)
     idle = [
         (text, place) for text, place in pairs if not _matches_any(text.removeprefix("!"), names)
