@@ -124,33 +124,33 @@ def main() -> int:
 
 def story(desk: Desk) -> None:
     """Every step that a team takes between a merged pull request and `No changes`."""
-    tell("Are the files right? Nothing is contacted to find out.")
+    tell("Check the files. This contacts nothing.")
     desk.run("validate", expect=DONE)
 
-    tell("Somebody moved a flag by hand in PostHog. Who looks after git's side notices.")
+    tell("Somebody changed a flag in PostHog. drift shows who, and what.")
     desk.run("drift", "--select", "FeatureFlag/acme/Web/onboarding-tour", expect=DRIFTED)
 
     tell("What would change, and who will have to approve it? Reads only.")
     desk.run("plan", expect=DONE)
 
-    tell("Make it so. What the policies hold back is filed as change requests, and waits: 3.")
+    tell("Apply. Gated changes are filed as change requests, and wait for approval: exit code 3.")
     desk.run("apply", "--yes", expect=WAITING, cut=from_its_summary)
     desk.run("requests", "list", expect=DONE)
 
-    tell("Planning again files nothing twice: the plan knows what is pending.")
+    tell("Plan again. The plan shows which changes are waiting; no request is filed twice.")
     desk.run("plan", expect=DONE)
 
     approve_new_checkout(desk)
     approve_the_rest(desk)
     for _ in range(MOST_ROUNDS):
-        tell("Apply again: it finishes what had to wait for the approvals.")
+        tell("Apply again: it finishes the approved changes.")
         if desk.run("apply", "--yes", expect=(DONE, WAITING)).code == DONE:
             break
         approve_the_rest(desk)
     else:
         raise UnexpectedError(f"still waiting after {MOST_ROUNDS} rounds of approval")
 
-    tell("Nobody changed anything behind git's back, and nothing is left to do.")
+    tell("Nothing changed outside git, and nothing is left to do.")
     desk.run("drift", expect=DONE)
     if "No changes" not in desk.run("plan", "--detailed-exitcode", expect=DONE).text:
         raise UnexpectedError("the plan does not say `No changes`")
@@ -159,13 +159,13 @@ def story(desk: Desk) -> None:
 def approve_new_checkout(desk: Desk) -> None:
     """One request in full: who may, two votes, done."""
     request = desk.request_for(NEW_CHECKOUT)
-    tell("Alice, with a key of her own, looks at one of them. It needs two people.")
+    tell("Alice looks at a request with her own key. It needs two approvals.")
     desk.run("requests", "show", request, expect=DONE, person="alice")
     vote = ("requests", "approve", request, "--yes")
     desk.run(*vote, expect=DONE, person="alice", cut=first_lines)
-    tell("One vote of two: it still waits.")
+    tell("One approval of two: it still waits.")
     desk.run("requests", "wait", request, "--timeout", "1s", expect=WAITING)
-    tell("Bob's is the second. PostHog applies the change in that moment.")
+    tell("Bob gives the second approval. PostHog applies the change immediately.")
     desk.run(
         *vote, "--reason", "the load test is green", expect=DONE, person="bob", cut=first_lines
     )
@@ -176,7 +176,7 @@ def approve_the_rest(desk: Desk) -> None:
     waiting = desk.pending()
     if not waiting:
         raise UnexpectedError("nothing waits for approval")
-    tell("What still waits gets the votes it needs.")
+    tell("Approve the other requests.")
     for person in ("alice", "bob"):
         for request in desk.pending():
             vote = ("requests", "approve", request, "--yes")

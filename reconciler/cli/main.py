@@ -21,24 +21,24 @@ from reconciler.suggest import closest_match
 
 lasting: list[object] = []  # what a command has read: it may be large, and lives as long as we do
 COMMANDS = {
-    "activity": "the activity log: who changed what, when, through which client",
-    "apply": "carry the plan out; wait for nobody, say who has to approve",
+    "activity": "show the activity log: who changed what, when, through which client",
+    "apply": "make the changes; file change requests where approval is needed",
     "ci": "run a command in a build, and report the result to the code host",
-    "completion": "shell completion",
-    "conformance": "whether a server does what the contract says, in a scratch project",
-    "coverage": "which policies cover which flags, now and after PostHog's hand-over",
-    "doctor": "what prevents which command, and how to fix it",
-    "drift": "what changed outside git, and who changed it",
-    "explain": "what a kind or a field means",
+    "completion": "print the script for shell completion",
+    "conformance": "check that a server behaves as expected, in an empty project",
+    "coverage": "show which policies cover which flags, now and after the hand-over",
+    "doctor": "check the key, the host and git; say how to fix problems",
+    "drift": "show what changed outside git, and who changed it",
+    "explain": "describe a kind or a field",
     "init": "scaffold a configuration repository",
-    "list": "the addresses of declared, live or unmanaged resources",
-    "plan": "what apply would do, why, and who will have to approve it",
-    "pull": "write files for what is live, names instead of IDs",
-    "requests": "the change requests of the target",
+    "list": "list declared, live or unmanaged resources",
+    "plan": "show what apply would do, why, and who will have to approve it",
+    "pull": "write the live resources as files, with names instead of IDs",
+    "requests": "list, approve, reject and cancel change requests",
     "sandbox": "run the embedded PostHog-compatible server",
     "schema": "print the JSON Schema of resource documents, for editors",
     "show": "render a saved plan again",
-    "status": "the commit applied last, newer commits, open change requests",
+    "status": "show the last applied commit, newer commits, open change requests",
     "validate": "check the files, offline or against PostHog",
 }
 CRASHED = 1
@@ -213,6 +213,9 @@ def _code(error: BaseException, color: str) -> int:
             if not event_log.emit_event("error", "error", what="interrupted"):
                 click.echo("interrupted", err=True)
             code = INTERRUPTED
+        case click.exceptions.NoArgsIsHelpError(ctx=click.Context(parent=None) as context):
+            click.echo(context.get_help(), err=True)  # as Terraform, kubectl and decK do
+            code = UsageError.exit_code
         case click.ClickException():
             _say(usage_errors.explain_usage_error(error), color)
             code = UsageError.exit_code

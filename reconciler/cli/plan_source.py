@@ -9,6 +9,7 @@ from reconciler.cli.session import Session
 from reconciler.errors import GuardrailError, UsageError
 from reconciler.files import repo_paths
 from reconciler.model import Plan, Selection
+from reconciler.model.units import format_time
 from reconciler.operations import inputs, saved_plan
 from reconciler.operations import plan as operations_plan
 from reconciler.operations.inputs import Inputs
@@ -139,4 +140,4 @@ def _describe(saved: Saved) -> str:
     """Return which plan is applied, for the log of a build: it is the one that was reviewed."""
     commit = saved.basis.commit if saved.basis is not None else None
     origin = f" from commit {commit[:12]}" if commit else ""
-    return f"plan of {saved.created_at}{origin}: {saved.digest}, as it was made"
+    return f"saved plan of {format_time(saved.created_at)}{origin} ({saved.digest})"

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ConfigError, ReconcilerError
 from reconciler.files.working_tree import check_output
 from reconciler.operating_system import READ_ONLY, sync_folder
 from reconciler.planfile import codec
@@ -82,6 +82,8 @@ def read_plan(name: str) -> Saved:
             state="nothing was contacted, nothing was written",
             fix="name a file that `reconciler plan --out FILE` wrote",
         ) from error
+    except ConfigError as error:
+        raise ConfigError(f"{name} is {error.what}", why=error.why, fix=error.fix) from error
 
 
 def _whole(name: str) -> bytes:

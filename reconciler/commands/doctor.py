@@ -156,7 +156,7 @@ def _check_key_and_host(session: Session, target: Target) -> Iterator[Check]:
         resolved = session.credentials(target)
         yield Check("host", OK, resolved.host)
     except KeyRefusedError:  # the host is checked first, so it is fine
-        yield Check("host", OK, "it may be asked")
+        yield Check("host", OK, "the key may be sent to it")
     except TargetError as error:
         yield Check("host", PROBLEM, f"{error.what}: {error.why}", LIVE, error.fix)
 
@@ -348,8 +348,8 @@ def _check_rate(reader: Reader, target: Target, far: _Far) -> Check:
     needed = max(1 + 2 * len(far.organizations) + 2 * projects, pages)
     limit = target.rate_limit
     message = (
-        f"{limit.per_minute:,} a minute and {limit.per_hour:,} an hour for this key; "
-        f"a plan of everything takes at least {needed:,}, this took {reader.reads:,}"
+        f"limit {limit.per_minute:,} requests a minute, {limit.per_hour:,} an hour; "
+        f"a full plan needs at least {needed:,} requests, doctor sent {reader.reads:,}"
     )
     if reader.throttled:
         problem = (
@@ -379,7 +379,7 @@ def _git(session: Session, target: Target) -> Iterator[Check]:
             fix += "fetch --unshallow"
             yield Check("git", PROBLEM, "a shallow clone: the base may be missing", breaks, fix)
         else:
-            yield Check("git", OK, f"at {state.head[:10]}, with its history")
+            yield Check("git", OK, f"commit {state.head[:10]}, with full history")
         if state.head is not None:
             yield _check_base(inputs.read_base(session.settings(), target, facts, state))
     except ReconcilerError as error:
@@ -392,5 +392,5 @@ def _check_base(known: BaseFiles) -> Check:
     breaks = _WITHOUT_BASE
     for finding in known.findings:
         return Check("git", PROBLEM, finding.message, breaks, finding.fix)
-    message = "no base yet: an apply that ends with 0 leaves one behind"
-    return Check("git", UNKNOWN, message, fix="until then name one with --base, or none is needed")
+    message = "no base yet: the first complete apply records one"
+    return Check("git", UNKNOWN, message, fix="run apply, or name a commit with --base")

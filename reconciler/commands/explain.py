@@ -92,7 +92,7 @@ def _facts(field: Field) -> Iterator[str]:
         facts.insert(1, ("limits", field.limits))
     facts.append(("default", "none" if field.default is ABSENT else _format_flow(field.default)))
     facts.append(("API field", field.api or "none: it is not sent"))
-    writers = field.writers or ("" if field.api else "everybody who may change the file")
+    writers = field.writers or ("" if field.api else "anyone who may change the file")
     facts.append(("written by", writers or "PostHog decides"))
     facts += [("example", _format_flow(example)) for example in field.examples[:3]]
     for name, text in facts:

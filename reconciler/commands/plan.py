@@ -111,7 +111,7 @@ def command(
 def _save(session: Session, planned: Plan, out: str) -> None:
     document = codec.encode_plan(planned)
     result_files.write_private(out, digest.format_document(document))
-    session.note(f"saved {document['digest']}; to carry it out: {_spell_apply(session, out)}")
+    session.note(f"saved {document['digest']}; to apply it: {_spell_apply(session, out)}")
 
 
 def _spell_apply(session: Session, out: str) -> str:

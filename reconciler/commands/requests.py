@@ -204,6 +204,7 @@ def _print_request(session: Session, reader: Reader, request: FoundRequest, form
         roles=names.roles,
         format=format_,
         color=session.color,
+        width=session.width,
     )
     session.say(shown, wraps=format_ == "text")
 

@@ -353,6 +353,7 @@ def _require_root(cwd: Path) -> Path:
     if folder is None:
         raise GitError(
             f"{cwd.name or cwd} is not in a git repository",
-            fix="run the command in the repository, or do without --base",
+            fix="change to a folder of the repository, or name it with -C DIR; in a new one, run "
+            "git init and commit the files",
         )
     return folder

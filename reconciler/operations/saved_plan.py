@@ -34,6 +34,7 @@ from reconciler.model import (
     iterate_values,
     parse_id,
 )
+from reconciler.model.units import format_time
 from reconciler.operations import drift, plan, started_commits
 from reconciler.operations.policy_history import History
 from reconciler.plan import links, planner, schedules
@@ -363,7 +364,7 @@ def _find_authors(
     for address, history in replay.histories.items():
         for path, event in history.events.items():
             if event.entry.person is not None and event.fits:
-                yield (address, path), f"{event.entry.person} at {event.entry.written}"
+                yield (address, path), f"{event.entry.person} on {format_time(event.entry.written)}"
 
 
 def _make_drift(item: compare.ChangedObject) -> Change:

@@ -32,7 +32,7 @@ def format_json(value: Any, *, indent: int | None = 2, sort_keys: bool = False) 
 
 def build_error(why: str, fix: str = "write a new one: reconciler plan --out FILE") -> ConfigError:
     """Return the error of a document that is not a plan."""
-    return ConfigError("not a valid plan file", why=redact(why), fix=fix)
+    return ConfigError("not a saved plan", why=redact(why), fix=fix)
 
 
 class Node:

@@ -93,7 +93,7 @@ def describe_rejection(change: Change) -> Problem:
         f"{change.address}: the same change was proposed before and not approved",
         change.gate.note or f"change request {change.gate.change_request}",
         "not sent: the same change is not proposed again",
-        "change the document and commit it, or agree with those who decide",
+        "change the document in a new commit, or undo the change",
     )
 
 

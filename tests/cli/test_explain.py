@@ -92,6 +92,7 @@ def test_every_field_of_every_kind_can_be_explained(kind):
     ("what", "fix"),
     [
         ("Rolle", 'did you mean "Role"?'),
+        ("Flag", 'did you mean "FeatureFlag"?'),
         ("FeatureFlag.actve", 'did you mean "active"?'),
         ("ApprovalPolicy.approver_config", 'did you mean "approvers"?'),
         ("FeatureFlag.filters.groups.rollout", 'did you mean "rollout_percentage"?'),

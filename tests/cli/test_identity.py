@@ -526,9 +526,9 @@ def test_a_likely_rename_is_asked_about_with_the_line_to_write(world, managed):
 
     found = repo.run("plan", "--format", "json").json["findings"]
 
-    hints = {one["message"].split("write ")[-1] for one in found if one["code"] == "likely-rename"}
+    hints = {one["fix"].split(": ", 1)[-1] for one in found if one["code"] == "likely-rename"}
     expected = {names[0] for rows in HINTS.values() for names in rows}
-    assert {f"renamed_from: {name}" for name in expected} == hints
+    assert {f"`lifecycle: {{renamed_from: {name}}}`" for name in expected} == hints
     assert all(
         one["source"]["file"] == "all.yaml" for one in found if one["code"] == "likely-rename"
     )

@@ -131,7 +131,7 @@ def test_a_saved_plan_knows_which_side_won(world, side):
     done = repo.run("apply", "p.json", "--yes")
 
     assert 0 == saved.code, saved.out
-    assert "to carry it out: reconciler apply p.json --continue" in saved.err
+    assert "to apply it: reconciler apply p.json --continue" in saved.err
     assert 64 == other.code
     assert 0 == done.code, done.err
     rollouts = {

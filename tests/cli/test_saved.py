@@ -155,7 +155,7 @@ def test_what_is_in_no_file_counts_too(world):
     done = apply(repo)
 
     assert 4 == done.code
-    assert 'name went from "a" to "Do not touch"' in done.err
+    assert 'name changed from "a" to "Do not touch"' in done.err
 
 
 def test_without_the_right_to_read_the_log_it_works_as_well(world):
@@ -172,7 +172,7 @@ def test_without_the_right_to_read_the_log_it_works_as_well(world):
     done = apply(repo)
 
     assert 4 == done.code
-    assert 'name went from "a" to "x"' in done.err
+    assert 'name changed from "a" to "x"' in done.err
     assert "alice" not in done.err
 
 
@@ -211,7 +211,7 @@ def touched_before_its_end(repo):
 OTHERS = [
     (gone, "a", "it was deleted"),
     (made_anew, "a", "it was deleted"),
-    (called_otherwise, "a", 'metadata.key went from "a" to "z"'),
+    (called_otherwise, "a", 'metadata.key changed from "a" to "z"'),
     (there_already, "b", "it exists already"),
     (touched_before_its_end, "c", "still-needed"),
 ]

@@ -331,11 +331,11 @@ def test_a_plan_is_known_by_its_content(world):
 def test_what_is_no_plan_is_said_to_be_none(world):
     repo = world(seed())
     for content, word in (
-        (b"", "not a valid plan file"),
-        (b"{}", "not a valid plan file"),
-        (b'{"format_version": "1.2", "terraform_version": "1.9.0"}', "not a valid plan file"),
+        (b"", "json is not a saved plan"),
+        (b"{}", "json is not a saved plan"),
+        (b'{"format_version": "1.2", "terraform_version": "1.9.0"}', "json is not a saved plan"),
         (b"\xff\xfe{", "UTF-8"),
-        (b"[" * 200_000, "not a valid plan file"),
+        (b"[" * 200_000, "json is not a saved plan"),
     ):
         (repo.folder / "plan.json").write_bytes(content)
         for command in (("apply", "plan.json", "--yes"), ("show", "plan.json")):

@@ -43,6 +43,7 @@ def test_help_is_a_command(repo):
     """As in `git help log`."""
     assert "Usage: reconciler plan" in repo.run("help", "plan").out
     assert "Commands:" in repo.run("help").out
+    assert (64, True) == ((bare := repo.run()).code, "Commands:" in bare.err)
     assert 64 == repo.run("help", "plna").code
 
 
@@ -84,6 +85,9 @@ def test_a_synonym_hides_no_command():
         (("plna",), "no such command: plna", "did you mean `plan`?"),
         (("requests", "show"), "missing argument 'ID'", "reconciler requests show --help"),
         (("plan", "--format", "yaml"), "'yaml' is not one of", "reconciler plan --help"),
+        (("requests",), "missing command: reconciler requests COMMAND\n", "of approve, cancel,"),
+        (("completion",), "missing argument: SHELL\n", "write one of bash, zsh, fish;"),
+        (("ci", "run"), "missing argument: COMMAND\n", "write one of plan, apply, drift, validate"),
     ],
 )
 def test_a_usage_error_has_the_parts_of_every_error(repo, words, what, fix):

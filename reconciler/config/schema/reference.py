@@ -108,7 +108,9 @@ def _find_kind(name: str) -> str:
     exact = next((kind for kind in KINDS if kind.casefold() == name.casefold()), None)
     if exact is not None:
         return exact
-    match = closest_match(name, KINDS)
+    word = name.casefold()
+    within = (kind for kind in KINDS if word and word in kind.casefold())
+    match = closest_match(name, KINDS) or next(within, None)
     fix = f'did you mean "{match}"?' if match else f"one of {', '.join(KINDS)}"
     raise ConfigError(f'unknown kind "{name}"', state=_STATE, fix=fix)
 

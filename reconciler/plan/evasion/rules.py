@@ -198,7 +198,7 @@ def _check_switched_off(write: WriteUnderPolicies) -> Iterator[Finding]:
             f"{write.change.address} is active and {end}: {write.requirement} for this, "
             f"although {policy.address} requires one when the flag is switched off",
             write.explain("PostHog gates `active`, not other changes with the same effect"),
-            "switch it off first (active: false), and do this once that is approved",
+            "switch it off first (active: false), and apply this after that is approved",
         )
 
 

@@ -214,7 +214,8 @@ def _report_rename(
         question, fix = "is it the same?", f"if so, write {format_yaml_scalar(old.name)}"
     else:
         line = f"renamed_from: {format_yaml_scalar(old.name)}"
-        question, fix = f"renamed? write {line}", f"under metadata: `lifecycle: {{{line}}}`"
+        question = "is this a rename?"
+        fix = f"if so, write under `metadata`: `lifecycle: {{{line}}}`"
     return Finding(
         RENAMED,
         Severity.WARNING,

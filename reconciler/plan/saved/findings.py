@@ -35,7 +35,7 @@ def report_changed_objects(changed_objects: Iterable[ChangedObject], who: Who) -
         yield Finding(
             code=STALE,
             severity=Severity.ERROR,
-            message=f"{address} is not what it was when the plan was made: {detail}",
+            message=f"{address} changed after the plan was made: {detail}",
             why="apply would overwrite a change that nobody has reviewed",
             fix=_AGAIN,
             source=changed.change.source,
@@ -69,7 +69,7 @@ def report_dependants(
                 code=STALE,
                 severity=Severity.ERROR,
                 message=f"{change.address} needs {refused_need}, which is refused",
-                why="what it depends on is not what it was when the plan was made",
+                why="what it depends on changed after the plan was made",
                 fix=_AGAIN,
                 source=change.source,
                 address=change.address,
@@ -83,7 +83,7 @@ def _describe_field(changed: ChangedObject, field: FieldChange, who: str) -> str
     live, former = _format_value(field.live), _format_value(field.desired)
     if changed.why:  # the object should not exist: neither side is the older one
         return f"{field.path} is {live}, not {former}{suffix}"
-    return f"{field.path} went from {former} to {live}{suffix}"
+    return f"{field.path} changed from {former} to {live}{suffix}"
 
 
 def _format_value(value: Any) -> str:

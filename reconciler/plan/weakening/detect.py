@@ -190,7 +190,7 @@ def _check_people(
             code="policy-weakened",
             severity=Severity.ERROR,
             message=f"{change.address} weakens a policy: {_join_sentences(weaker)}",
-            why="PostHog checks votes against the roles and levels at that time",
+            why="PostHog counts the votes of everybody who is an approver at the time of the vote",
             fix=_ALLOW,
             source=change.source,
             address=change.address,

@@ -116,7 +116,7 @@ def describe_gate(change: Change) -> Phrase | None:
             exhausted = gate.request_plan is RequestPlan.EXHAUSTED
             how = "REQUESTED TWICE before, last" if exhausted else "REJECTED before"
             text = f"{how} in change request {request}"
-            again = "to request approval again, commit the document again"
+            again = "to request approval again, change the document in a new commit"
             phrase = _make_phrase(
                 "✗", text, f"{policy}; not filed again", Tone.STOP, (*notes, again)
             )

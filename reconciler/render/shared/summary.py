@@ -281,7 +281,7 @@ def _list_ignored(plan: Plan) -> Iterator[Notice]:
     fields = tuple(_describe_ignored(ignored) for ignored in plan.ignored if ignored.path)
     if fields:
         verb = choose(len(fields), "differs", "differ")
-        title = f"{count(len(fields), 'ignored field')} {verb}; `lifecycle.ignore` says so"
+        title = f"{count(len(fields), 'ignored field')} {verb} (`lifecycle.ignore`)"
         yield Notice(title, fields)
 
 

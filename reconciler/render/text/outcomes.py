@@ -143,7 +143,7 @@ def _format_waiting(
     if rest:
         lines.append(f"  … and {rest:,} more: reconciler requests list")
     elif is_brief:
-        lines.append("  Who can approve them: reconciler requests list")
+        lines.append("  Who can approve them: reconciler status")
     yield "\n".join(lines)
 
 
@@ -216,7 +216,7 @@ def _format_addresses(group: Sequence[Outcome], look: _Look) -> Iterator[str]:
 
 
 def _format_address(row: Outcome, look: _Look) -> str:
-    live = f"  {escape(phrases.describe_outcome(row)[1])}" if row.written else ""
+    live = f"  ({escape(phrases.list_written_fields(row))})" if row.written else ""
     return f"  {look.paint(escape(str(row.address)), 'bold')}{live}"
 
 
@@ -255,7 +255,7 @@ def _list_next_steps(rows: Iterable[Outcome], plan: Plan, *, stopped: bool) -> l
         lines.append("Next: ask for a decision on the open requests, then run apply again.")
     if False in waiting:
         lines.append(
-            "Next: ask for approval (reconciler requests list shows whom), then run apply again."
+            "Next: ask the approvers (reconciler status lists them), then run apply again."
         )
     if Result.REFUSED in results:
         lines.append("Next: check the refused changes with reconciler plan, then run apply again.")

@@ -237,10 +237,7 @@ def test_what_waits_is_told_with_its_page_and_its_people():
 
     assert f"http://127.0.0.1:8000/project/1/approvals/{samples.REQUEST}" in shown
     assert "feature_flag.update: 2 approvals from alice@acme.test or Release managers" in shown
-    assert (
-        "Next: ask for approval (reconciler requests list shows whom), then run apply again."
-        in shown
-    )
+    assert "Next: ask the approvers (reconciler status lists them), then run apply again." in shown
 
 
 def test_what_is_in_the_way_is_nothing_to_be_approved():
