@@ -8,6 +8,7 @@ import yaml
 
 from reconciler.config.yaml import reader
 from tests import acme
+from tests.factories import gated
 
 STAGING = {"paths": ["config"], "organization": "acme", "projects": {"Web": "Web staging"}}
 SETTINGS = "reconciler.yaml"
@@ -312,6 +313,33 @@ def test_another_organization_leaves_the_former_one_as_it_is(world):
     settle(repo, flag("a", 20), target={**STAGING, "organization": "other"})
 
     assert changed(repo) == {"FeatureFlag/other/Web staging/a": "create"}
+
+
+def test_requests_and_their_authors_are_found_under_the_live_name(world):
+    """The forecast, the request, its approval, and who wrote in git what was approved."""
+    repo = world(gated(acme.live_flag("a")))
+    address = "FeatureFlag/acme/Web/a"
+    target = {**STAGING, "projects": {"Shop": "Web"}}
+    settle(repo, flag("a", project="Shop", active=False), target=target)
+    assert repo.run("apply", "--yes").code == 0
+    repo.write("config/flags.yaml", flag("a", project="Shop", active=True))
+    repo.git("commit", "-qam", "enable", "--author=bob <bob@acme.test>")
+
+    (row,) = repo.run("plan", "--format", "json").json["changes"]
+    assert (row["address"], row["gate"]["verdict"]) == (address, "approval")
+    done = repo.run("apply", "--yes", "--format", "json")
+    assert done.code == 3, done.err
+    (request,) = repo.run("requests", "list", "--format", "json").json
+    assert (request["project"], request["flag"]) == ("Web", "a")
+    assert [
+        each["address"] for each in repo.run("status", "--format", "json").json["requests"]
+    ] == [address]
+    path = f"/api/projects/1/change_requests/{request['id']}/approve/"
+    assert repo.sandbox.call("POST", path, {}, token="phx_bob")[0] == 200
+
+    done = repo.run("apply", "--yes", "--format", "json")
+    assert done.code == 0, done.err
+    assert [row["code"] for row in done.json["findings"]] == ["approved-by-author"]
 
 
 def test_drift_since_another_mapping_names_no_merged_change(world):
