@@ -44,12 +44,11 @@ def _as_row(open_request: OpenRequest) -> dict[str, Any]:
     able = change_requests.list_possible_approvers(
         request.payload, people=names.people, roles=names.roles
     )
-    members = (email for emails in able.roles.values() for email in emails)
     return {
         "id": str(request.payload["id"]),
         "address": request.address,
         "action_key": str(request.payload.get("action_key")),
-        "waiting_for": sorted({*able.users, *members}),
+        "waiting_for": sorted(able.list_emails()),
         "expires_at": request.payload.get("expires_at"),
         "requester": change_requests.name_person(request.payload.get("created_by")),
         "unappliable": change_requests.find_trouble(request.payload),

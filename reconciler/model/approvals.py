@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import chain
 from typing import Any, Final
 
 from reconciler.model.address import Address
@@ -67,6 +68,10 @@ class Approvers:
 
     users: tuple[str, ...] = ()
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def list_emails(self) -> tuple[str, ...]:
+        """Return everybody who is named, or holds a role that is, once."""
+        return tuple(dict.fromkeys(chain(self.users, *self.roles.values())))
 
 
 NOBODY: Final = Approvers()

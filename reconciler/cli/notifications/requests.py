@@ -87,7 +87,7 @@ def _make_news(
         "action_key": row["action_key"],
         "proposal": proposal,
         "requester": requester,
-        "waiting_for": list_people(able),
+        "waiting_for": sorted(able.list_emails()),
         "approvals": row["approvals"],
         "quorum": row["quorum"],
         "expires_at": row["expires_at"],
@@ -121,12 +121,6 @@ def _make_news(
 
 def _redact(value: Any) -> Any:
     return redact(value) if isinstance(value, str) else value
-
-
-def list_people(able: Approvers) -> list[str]:
-    """Return everybody who can approve, by name or by role, once."""
-    members = (person for people in able.roles.values() for person in people)
-    return sorted({*able.users, *members})
 
 
 def _describe_time_left(payload: Payload, now: datetime) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import chain
 
 from reconciler.model import (
     Action,
@@ -298,5 +297,4 @@ def _build_member_scope(organization: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _list_emails(approvers: Approvers) -> set[str]:
-    named = chain(approvers.users, *approvers.roles.values())
-    return {email.lower() for email in named}
+    return {email.lower() for email in approvers.list_emails()}

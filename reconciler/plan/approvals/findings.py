@@ -5,7 +5,6 @@ Each is reported once for all its changes; every change has its own note besides
 
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import chain
 from typing import Final
 
 from reconciler.model import (
@@ -160,7 +159,6 @@ def _lacks_approvers(change: Change, live: Live) -> bool:
 
 def _list_possible_approvers(gate: Gate, live: Live) -> set[str]:
     """Return who has approved or still can."""
-    named = chain(gate.approvers.users, *gate.approvers.roles.values())
     votes = (
         vote
         for request in live.change_requests
@@ -169,7 +167,7 @@ def _list_possible_approvers(gate: Gate, live: Live) -> set[str]:
     )
     has_approved = {vote.person.lower(): vote.approved for vote in votes}
     cannot = {email for email in gate.cannot_approve if not has_approved.get(email)}
-    return {email.lower() for email in named} - cannot
+    return {email.lower() for email in gate.approvers.list_emails()} - cannot
 
 
 def _count_requests(requests: list[ChangeRequest]) -> str:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from reconciler.model import Approvers, Verdict
-from reconciler.render.html.decisions import Decision, DecisionGroup
-from reconciler.render.html.links import make_query
+from reconciler.render.html.facets import make_query
 from reconciler.render.shared import phrases
+from reconciler.render.shared.decisions import Decision, DecisionGroup
 from reconciler.render.shared.phrases import Tone
 
 _ARCS: Final = 12  # a quorum up to this is drawn as so many arcs

@@ -6,8 +6,8 @@ from typing import Final
 
 from reconciler.model import Action, Address, Cause, Change, Verdict, get_root
 from reconciler.render.html import filters
+from reconciler.render.html.facets import GATES
 from reconciler.render.html.fields import FieldTable, make_field_table
-from reconciler.render.html.words import GATES
 from reconciler.render.shared import approvals, attribution
 from reconciler.render.shared import phrases as shared_phrases
 from reconciler.render.shared.phrases import Phrase

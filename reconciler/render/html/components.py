@@ -8,7 +8,7 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from reconciler.render.html.links import make_query
+from reconciler.render.html.facets import make_query
 from reconciler.render.shared import sanitize
 from reconciler.render.shared.findings import format_excerpt
 from reconciler.render.shared.phrases import count

@@ -16,9 +16,9 @@ from reconciler.model import (
     Verdict,
 )
 from reconciler.render.html.approvals import PolicyCard
+from reconciler.render.html.facets import GATES
 from reconciler.render.html.order import TITLES
 from reconciler.render.html.people import Approver
-from reconciler.render.html.words import GATES
 from reconciler.render.shared import approvals
 
 _UNAPPLIED: Final = "unapplied"

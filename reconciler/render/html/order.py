@@ -7,8 +7,7 @@ from typing import Final
 
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Verdict
-from reconciler.render.html.links import make_query
-from reconciler.render.html.words import GATES
+from reconciler.render.html.facets import GATES, make_query
 from reconciler.render.shared import approvals
 
 BASE, POLICIES, FLAGS, STEPS, WEAKER, DELETES = (

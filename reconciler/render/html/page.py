@@ -14,7 +14,6 @@ from reconciler.planfile import codec, reader
 from reconciler.render.html import (
     approvals,
     change,
-    decisions,
     filters,
     order,
     people,
@@ -22,10 +21,10 @@ from reconciler.render.html import (
 )
 from reconciler.render.html.approvals import PolicyCard
 from reconciler.render.html.components import load_environment
-from reconciler.render.html.decisions import DecisionGroup
-from reconciler.render.html.links import make_query
+from reconciler.render.html.facets import make_query
 from reconciler.render.html.people import Approver
-from reconciler.render.shared import attribution, phrases, summary
+from reconciler.render.shared import attribution, decisions, phrases, summary
+from reconciler.render.shared.decisions import DecisionGroup
 
 _PLAN: Final = {
     "create": "to create",

@@ -6,8 +6,9 @@ from typing import Final
 from reconciler.model import Plan, Verdict
 from reconciler.render.markdown.escape import escape_prose, format_code
 from reconciler.render.markdown.size_limit import list_fitting
-from reconciler.render.shared import approvals, phrases
-from reconciler.render.shared.approvals import ApprovalGroup, ApproverTasks
+from reconciler.render.shared import approvals, approvers, decisions, phrases
+from reconciler.render.shared.approvals import ApprovalGroup
+from reconciler.render.shared.approvers import ApproverTasks
 from reconciler.render.shared.sanitize import is_page_of
 
 _NAMED: Final = 6  # changes of a gate that are named
@@ -28,11 +29,13 @@ def format_approvals(plan: Plan, room: int) -> Iterator[str]:
         return _format_group(group, pages.get(group.gate.change_request or "", ""), plan.host)
 
     def draw_person(person: ApproverTasks) -> str:
-        urls = (pages.get(id_, "") for id_ in person.requests)
+        gates = (change.gate for group in person.groups.values() for change in group.changes)
+        ids = dict.fromkeys(filter(None, (gate.change_request for gate in gates)))
+        urls = (pages.get(id_, "") for id_ in ids)
         return _format_person(person, [url for url in urls if is_page_of(url, plan.host)])
 
     yield "\n".join(("#### Approvals", "", *list_fitting(groups, draw_group, room // 2)))
-    if people := approvals.group_by_person(groups):
+    if people := approvers.list_approvers(decisions.group_changes(plan)):
         lead = f"Who can approve; `{_INBOX}` shows what waits for you:"
         yield "\n".join((lead, "", *list_fitting(people, draw_person, room // 2)))
 
@@ -74,7 +77,8 @@ def _format_person(person: ApproverTasks, urls: list[str]) -> str:
     """Return `- `alice@acme.test`: 4 changes · [open the request](…)`."""
     name = format_code(person.email)
     if not person.changes:
-        return f"- {name}: nothing ({escape_prose(person.cannot)})"
+        (why, _), *_ = person.reasons.most_common(1)
+        return f"- {name}: nothing ({escape_prose(why)})"
     text = f"- {name}: {phrases.count(person.changes, 'change')}"
     if not urls:
         return text

@@ -1,7 +1,7 @@
 """Who has to act: the gates of a plan, each with the changes it holds. Plain text."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from reconciler.model import REPLACES, Address, Approvers, Change, Gate, RequestPlan, Verdict
@@ -25,7 +25,6 @@ _SAID: Final = {
     ),
     Verdict.REJECTED: ("✗", Tone.STOP, "was REJECTED before", "were REJECTED before"),
 }
-_UNDECIDED: Final = frozenset({Verdict.APPROVAL, Verdict.PENDING, Verdict.BLOCKED})
 _URGENT: Final = tuple(_SAID)[::-1]  # what people most need to know comes first
 
 
@@ -145,66 +144,6 @@ def count_people(gate: Gate) -> tuple[int, int]:
         for person in members
     }
     return sum(people.values()), len(people)
-
-
-@dataclass(frozen=True, slots=True)
-class ApproverTasks:
-    """One person, and what waits for them."""
-
-    email: str
-    changes: int  # that wait for somebody like them
-    requests: tuple[str, ...] = ()  # IDs of those that are filed
-    cannot: str = ""  # why they can approve none of it
-
-
-@dataclass
-class _Tally:
-    """What is known of one person so far."""
-
-    email: str
-    changes: int = 0
-    requests: dict[str, None] = field(default_factory=dict)
-    cannot: str = ""
-
-
-def group_by_person(groups: Iterable[ApprovalGroup]) -> tuple[ApproverTasks, ...]:
-    """Return everybody whom the gates name, once; who has the most to decide is the first.
-
-    A change that is sent in steps also waits for those who approve a later step.
-    """
-    tallies: dict[str, _Tally] = {}
-    for group in groups:
-        if group.verdict not in _UNDECIDED:
-            continue
-        named = {
-            person.email.lower(): person
-            for _, members in list_people(group.gate)
-            for person in members
-        }
-        for change in group.changes:
-            later = {email.lower(): NamedApprover(email) for email in _list_later(change)}
-            for key, person in {**later, **named}.items():
-                tally = tallies.setdefault(key, _Tally(person.email))
-                if person.cannot and key not in later:
-                    tally.cannot = person.cannot
-                    continue
-                tally.changes += 1
-                if change.gate.change_request:
-                    tally.requests[change.gate.change_request] = None
-    people = (
-        ApproverTasks(each.email, each.changes, tuple(each.requests), each.cannot)
-        for each in tallies.values()
-    )
-    return tuple(sorted(people, key=lambda each: (-each.changes, each.email.lower())))
-
-
-def _list_later(change: Change) -> Iterator[str]:
-    """Yield who approves the later steps of a change."""
-    for step in change.gate.steps:
-        if step.verdict is Verdict.APPROVAL and step.policy != change.gate.policy:
-            yield from step.approvers.users
-            for members in step.approvers.roles.values():
-                yield from members
 
 
 def is_unapprovable(gate: Gate) -> bool:

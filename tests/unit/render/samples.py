@@ -152,7 +152,7 @@ SPLIT = update(
         Verdict.SPLIT,
         steps=(
             GateStep(("name", "tags")),
-            GateStep(("filters",), Verdict.APPROVAL, "ApprovalPolicy/acme/Web/feature_flag.update"),
+            GateStep(("filters",), Verdict.APPROVAL, UPDATE, 2, APPROVERS, "14d"),
             GateStep(
                 ("active",),
                 Verdict.APPROVAL,

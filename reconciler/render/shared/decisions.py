@@ -25,6 +25,7 @@ class Decision:
     quorum: int | None
     approvers: Approvers
     expires_after: str | None
+    cannot: Mapping[str, str]  # named people who cannot approve, by email in lower case, and why
 
     @property
     def name(self) -> str:
@@ -81,7 +82,9 @@ def _list_decisions(change: Change) -> Iterator[Decision]:
     steps = [step for step in gate.steps if step.verdict is Verdict.APPROVAL]
     for each in steps or (gate,):
         policy, where = approvals.split_policy(each.policy, change.address)
-        yield Decision(policy, where, each.quorum, each.approvers, each.expires_after)
+        excluded = gate.cannot_approve if each.policy == gate.policy else {}
+        cannot = {email.lower(): why for email, why in excluded.items()}
+        yield Decision(policy, where, each.quorum, each.approvers, each.expires_after, cannot)
 
 
 def _count_given(change: Change, requests: Mapping[str, ChangeRequest]) -> int:
@@ -94,11 +97,17 @@ def _count_given(change: Change, requests: Mapping[str, ChangeRequest]) -> int:
 def _make_key(change: Change) -> tuple[object, ...]:
     gate = change.gate
     decisions = tuple(
-        (decision.name, decision.quorum, decision.expires_after, *_freeze(decision.approvers))
+        (
+            decision.name,
+            decision.quorum,
+            decision.expires_after,
+            *_freeze(decision.approvers),
+            tuple(decision.cannot.items()),
+        )
         for decision in _list_decisions(change)
     )
     sure = gate.confidence is Confidence.CERTAIN
-    return approvals.classify(gate), sure, decisions, tuple(gate.cannot_approve.items())
+    return approvals.classify(gate), sure, decisions
 
 
 def _freeze(approvers: Approvers) -> tuple[object, ...]:
