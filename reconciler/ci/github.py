@@ -4,7 +4,6 @@ Comment and issue are found by marker and author: anybody can write a marker.
 """
 
 import json
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +44,8 @@ class GitHubBuild(Build):
         """Return the outputs as blocks, none of which a value can end."""
         if self.output_file is None:
             return None
+        import secrets  # noqa: PLC0415  it imports OpenSSL, which most commands do without
+
         marks = {name: secrets.token_hex(16) for name in outputs}
         blocks = (
             f"{name}<<{marks[name]}\n{value}\n{marks[name]}\n" for name, value in outputs.items()
