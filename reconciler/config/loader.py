@@ -196,7 +196,8 @@ class _Loader:
         """Return a document with the names of the target, from the cache if it is there."""
         if self.names.changes_nothing:
             return written
-        if "organization" in (written.document.get("metadata") or ()):
+        metadata = written.document.get("metadata")
+        if isinstance(metadata, MappingNode) and "organization" in metadata:
             self.writes_organization = True
         document = self.earlier.find_localized(written.document, self.names)
         if document is not None:
