@@ -343,6 +343,7 @@ class _Loader:
         )
         if not self.cut_short:
             self.findings.extend(unresolved_names.find_near_misses(base.values(), built_from))
+            self.findings.extend(unresolved_names.find_mapping_typos(base.values(), self.names))
         self.cache.built = built_from
         return resources, templates
 

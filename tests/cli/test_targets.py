@@ -143,6 +143,17 @@ def test_findings_about_selectors_have_the_names_of_the_documents(world):
     assert (row["code"], row["fix"]) == ("R007", 'add "!Web" there')
 
 
+def test_a_typo_in_projects_is_a_warning_at_its_place(world):
+    """Documents would mean the project of their own name: production's. Not for what is unused."""
+    repo = world(live())
+    settle(repo, flag("a", 20), target={**STAGING, "projects": {"Webb": "Web staging", "Q": "X"}})
+    (row,) = json.loads(repo.run("validate", "--format", "json").out)
+
+    assert (row["severity"], row["source"]["file"]) == ("warning", SETTINGS)
+    assert row["fix"] == 'did you mean "Web"?'
+    assert "Webb" in row["excerpt"]
+
+
 def test_an_overlay_for_one_project_covers_a_selector(world):
     """The overlay names the project as documents do."""
     repo = world(live())

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from reconciler.config.documents.build import ParsedDocument
+from reconciler.config.documents.target_names import TargetNames
+from reconciler.files import excerpts
 from reconciler.files.text import make_error
 from reconciler.kinds import KINDS
 from reconciler.model import (
@@ -23,7 +25,7 @@ from reconciler.model import (
     locate_value,
     parse_id,
 )
-from reconciler.suggest import find_near_miss
+from reconciler.suggest import closest_match, find_near_miss
 
 _NOUNS: Final = {"FeatureFlag": "flag", "Cohort": "cohort", "ExperimentHoldout": "holdout"}
 Names = Mapping[tuple[str, str], Mapping[str, Source]]
@@ -106,6 +108,37 @@ def _list_references(
         is_name = isinstance(name, str) and not name.startswith("id:")
         if is_name and reference.kind in _NAMED:
             yield reference.kind, name, ("spec", *path)
+
+
+def find_mapping_typos(written: Iterable[ParsedDocument], names: TargetNames) -> Iterator[Finding]:
+    """Yield a warning for each name in `projects` of the target that is a likely typo.
+
+    The documents would then mean the live project of their own name, such as that of production.
+    """
+    node = names.projects
+    if not isinstance(node, MappingNode) or not node:
+        return
+    named: set[str] = set()
+    for document in written:
+        metadata = document.document["metadata"]
+        key = document.kind.key if document.kind.name == "Project" else "project"
+        live_name = metadata.get(key)
+        named.add(names.find_document_name(live_name) or "" if isinstance(live_name, str) else "")
+        selectors = metadata.get("projects")
+        if isinstance(selectors, list):
+            named.update(each for each in selectors if isinstance(each, str))
+    for name in node.keys() - named:
+        if match := closest_match(name, named - node.keys()):
+            finding = Finding(
+                "R008",
+                Severity.WARNING,
+                f'no document names the project "{name}" of `projects`',
+                why=f'documents name "{match}", which is the project of that name in PostHog',
+                fix=f'did you mean "{match}"?',
+                source=node.key_source(name),
+                width=len(name),
+            )
+            yield excerpts.attach_excerpt(finding)
 
 
 def find_ids_in_templates(
