@@ -99,7 +99,9 @@ def has_changed(kind: Kind, progress: Progress, payload: Payload) -> bool:
         return True
     desired = progress.change.desired
     if progress.change.action is Action.DELETE or desired is None:
-        return before != now
+        unlisted = kind.details.keys() - before.keys()
+        compared = (before.keys() | now.keys()) - unlisted
+        return any(before.get(name) != now.get(name) for name in compared)
     return any(before.get(name) != now.get(name) for name in desired.spec)
 
 

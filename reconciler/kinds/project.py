@@ -13,6 +13,7 @@ from reconciler.model import (
     Write,
     build_plain_requests,
 )
+from reconciler.normal_form import values
 
 POLICY: Final = "feature_flag_policy"
 CONFIRMATION: Final = "feature_flag_confirmation"
@@ -74,16 +75,18 @@ def to_payload(spec: Spec) -> Payload:
 
 
 def normalize(spec: Spec) -> Spec:
-    """Return the spec in normal form: an empty message and none are the same."""
+    """Return the spec in normal form: trimmed texts; an empty message and none are the same."""
     normal = dict(spec)
     for name in (POLICY, CONFIRMATION):
         if name in spec:
             normal[name] = dict(spec[name] or {})
     if "message" in (normal.get(CONFIRMATION) or {}):
         confirmation = normal[CONFIRMATION]
-        normal[CONFIRMATION] = {**confirmation, "message": confirmation["message"] or ""}
+        message = values.trim_text(confirmation["message"] or "")
+        normal[CONFIRMATION] = {**confirmation, "message": message}
     if "app_urls" in spec:
-        normal["app_urls"] = [url for url in spec["app_urls"] or () if url]
+        urls = map(values.trim_text, spec["app_urls"] or ())
+        normal["app_urls"] = [url for url in urls if url]
     return normal
 
 
