@@ -135,8 +135,11 @@ def _revert_change(change: Change, shown: Change | None) -> Change:
 def find_ignored(desired: Declared, live: Live, options: PlanOptions) -> Iterator[Ignored]:
     """Yield ignored resources of the target, then fields under `lifecycle.ignore` that differ."""
     if options.ignore:
-        known = sorted({*desired.resources, *live.resources})
-        yield from (Ignored(address) for address in known if matches_any(address, options.ignore))
+        organizations = {address.organization for address in live.resources}
+        for address in sorted({*desired.resources, *live.resources}):
+            # The examples of `init` are in an organization that does not exist: nothing to report.
+            if address.organization in organizations and matches_any(address, options.ignore):
+                yield Ignored(address)
     picked = select_declared(desired, options).resources
     holding = {
         address: resource for address, resource in picked.items() if resource.lifecycle.ignore

@@ -73,7 +73,7 @@ def test_the_number_of_deletes_is_limited_and_the_refusal_says_where(world):
 
     said = refused(repo)
 
-    assert "3 of 9 live FeatureFlag (33 %)" in said
+    assert "3 of 9 live FeatureFlag resources (33 %)" in said
     assert "the limit is 2 (reconciler.yaml:6:20)" in said
     assert "--confirm-deletes 3" in said
     assert "apply refuses this plan" in said
@@ -92,7 +92,7 @@ def test_the_share_of_deletes_counts_from_ten_on(world):
 
     said = refused(repo)
 
-    assert "3 of 10 live FeatureFlag (30 %)" in said
+    assert "3 of 10 live FeatureFlag resources (30 %)" in said
     assert "the limit is 20 % (the default of guardrails.max_delete_percent)" in said
     committed(repo, "flags.yaml", *flags(*names[2:]))
     assert 0 == repo.run("apply", "--yes").code

@@ -407,3 +407,6 @@ def test_what_is_pulled_into_a_new_repository_plans_as_nothing(world):
     before = files(repo.folder)
     assert repo.run("pull").code == 0
     assert before == files(repo.folder)
+    repo.commit()
+    drift = repo.run("drift")
+    assert (0, False) == (drift.code, "ignored" in drift.out + drift.err)  # by its examples

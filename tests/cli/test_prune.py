@@ -106,7 +106,7 @@ def test_the_limits_on_deletes_hold_for_what_is_pruned_too(world):
 
     text = refused(repo, "--prune")
 
-    assert "6 of 7 live FeatureFlag (86 %) would be deleted in one run" in text
+    assert "6 of 7 live FeatureFlag resources (86 %) would be deleted in one run" in text
     assert "--confirm-deletes 6" in text
     assert "would be deleted: not in any file" in text
     assert {"too-many-deletes"} == set(codes(repo, "--prune"))

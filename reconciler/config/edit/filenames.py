@@ -65,15 +65,17 @@ class FileNames:
 
 def encode_name(name: str, *, is_folder: bool = False) -> str:
     """Return a name as one part of a path, percent-encoded where necessary."""
-    part = quote(name, safe="@+")
-    stem = part.split(".")[0].lower()
-    if part.startswith(".") or stem in _DEVICES or f"{part}{SUFFIX}".lower() == SETTINGS:
+    part = quote(name, safe="@+ ")  # a space is fine within a name, but not at its ends
+    stem = part.split(".")[0].strip().lower()
+    if part.startswith((".", " ")) or stem in _DEVICES or f"{part}{SUFFIX}".lower() == SETTINGS:
         part = f"%{ord(part[0]):02X}{part[1:]}"  # hidden, a device on Windows, or our settings
-    if part.endswith(".") or (is_folder and part.lower().endswith((".yaml", ".yml"))):
+    if part.endswith(" "):
+        part = f"{part[:-1]}%20"
+    elif part.endswith(".") or (is_folder and part.lower().endswith((".yaml", ".yml"))):
         head, _, tail = part.rpartition(".")
         part = f"{head}%2E{tail}"
     if len(part) > _MAX_BYTES:
-        part = f"{_CUT.sub('', part[:_MAX_BYTES])}~{_hash_name(name)}"
+        part = f"{_CUT.sub('', part[:_MAX_BYTES]).rstrip()}~{_hash_name(name)}"
     return part
 
 

@@ -97,8 +97,9 @@ def _check_approvers(approvers: Mapping[str, Any]) -> Iterator[_Row]:
         message = f"{quorum} approvals are needed, but only {people} can be given"
         yield "R021", (*at, "quorum"), message, "", "lower `quorum`, or name more approvers"
     elif not users:
-        why = "PostHog before May 2026 did not let holders of a role approve"
-        yield "R026", at, "only roles may approve", why, "name at least one person under `users`"
+        why = "PostHog versions before May 2026 ignore `roles`, so nobody could approve there"
+        fix = "name at least one person under `users`; to accept this, use `metadata.silence`"
+        yield "R026", (*at, "roles"), "only roles may approve", why, fix
     yield from _check_unknown_keys(approvers, APPROVERS, at)
 
 

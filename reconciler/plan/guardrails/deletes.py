@@ -96,8 +96,8 @@ def _check_numbers(
         if not over:
             continue
         why = (
-            f"{len(doomed):,} of {live_counts[kind]:,} live {kind} ({share:.0f} %) would be "
-            f"deleted in one run; the limit is {' and '.join(over)}"
+            f"{len(doomed):,} of {live_counts[kind]:,} live {kind} resources ({share:.0f} %) would "
+            f"be deleted in one run; the limit is {' and '.join(over)}"
         )
         for change in doomed:
             yield TOO_MANY, change, why

@@ -46,7 +46,11 @@ def format_comment(plan: Plan, options: RenderOptions, *, drift: bool) -> str:
         top += format_approvals(plan, room * 2 // 5)
     top += _format_findings(plan, room // 4)
     top += _format_schedules(plan, room // 8, drift=drift)
-    bottom = [*_format_notices(plan, drift=drift), *_format_refusal(plan)]
+    bottom = [
+        *_format_notices(plan, drift=drift),
+        *_format_origin(plan, drift=drift),
+        *_format_refusal(plan),
+    ]
     room = CAP - _SPARE - sum(map(measure, (*top, *bottom)))
     shown, missing = _format_changes(plan.writes, room, plan.host, drift=drift)
     where = [_describe_missing(missing, options, drift=drift)] if missing else []
@@ -66,6 +70,12 @@ def _format_head(plan: Plan, *, drift: bool) -> Iterator[str]:
     host = f" ({format_code(plan.host)})" if plan.host else ""
     yield f"### reconciler {name}: target {format_code(plan.target)}{host}"
     yield f"**{' '.join(summary.list_totals(plan, drift=drift))}**"
+    if drift and (advice := attribution.advise(plan)):
+        yield escape_prose(advice)
+
+
+def _format_origin(plan: Plan, *, drift: bool) -> Iterator[str]:
+    """Yield what identifies the plan, for those who compare it: it is not what readers look for."""
     if base := summary.describe_base(plan, drift=drift):
         yield escape_prose(base)
     digest, commit = summary.get_origin(plan)
@@ -73,8 +83,6 @@ def _format_head(plan: Plan, *, drift: bool) -> Iterator[str]:
         yield f"plan {format_code(digest)}" + (
             f" of commit {format_code(commit)}" if commit else ""
         )
-    if drift and (advice := attribution.advise(plan)):
-        yield escape_prose(advice)
 
 
 def _format_alerts(plan: Plan, *, drift: bool) -> Iterator[str]:

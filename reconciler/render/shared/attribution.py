@@ -172,9 +172,7 @@ def advise(plan: Plan) -> str:
     approved = any(each.approval_class is ApprovalClass.APPROVED for each in every)
     if not approved:
         return ""
-    return (
-        "What was approved belongs into git: reconciler drift --adopt (or --patch) --only approved"
-    )
+    return "Approved changes belong in git: reconciler drift --adopt (or --patch) --only approved"
 
 
 def make_findings(change: Change) -> Iterator[Finding]:

@@ -66,6 +66,21 @@ def test_a_name_stays_one_plain_part_of_a_path(name):
     assert len(part) < 200
 
 
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("Back office", "Back office"),
+        (" a b ", "%20a b%20"),
+        ("  ", "%20%20"),
+        ("con .x", "%63on .x"),
+        (f"{'a' * 149} b", f"{'a' * 149}~"),
+    ],
+)
+def test_spaces_stay_within_a_name_and_are_encoded_at_its_ends(name, part):
+    """As people write folders; no system drops or trims the name."""
+    assert filenames.encode_name(name).startswith(part)
+
+
 @given(st.dictionaries(KEY, VALUE, max_size=3), st.dictionaries(KEY, VALUE, max_size=3))
 def test_a_rewritten_document_says_what_was_meant_or_is_not_written(was, now):
     """Whatever changes into whatever: the comment stays, and the text reads as it should."""

@@ -32,7 +32,7 @@ def warnings(folder, content):
         ("feature_flag.delete", "{}", "R020", None, "a policy for `feature_flag.delete` gates nothing"),
         (UPDATE, "{approvers: {quorum: 1}}", "R021", 19, "nobody can approve"),
         (UPDATE, "{approvers: {quorum: 2, users: [a@b.c, A@B.C]}}", "R021", 28, "2 approvals are needed, but only 1 can be given"),
-        (UPDATE, "{approvers: {quorum: 1, roles: [A]}}", "R026", 19, "only roles may approve"),
+        (UPDATE, "{approvers: {quorum: 1, roles: [A]}}", "R026", 38, "only roles may approve"),
         (UPDATE, "{approvers: {quorum: 1, users: [a@b.c], role: [A]}}", "R004", 53, '"role" is unknown here'),
         (UPDATE, "{approvers: {quorum: 1, users: [a@b.c], x_y: 1}}", "R004", 52, '"x_y" means nothing here'),
         (UPDATE, "{conditions: {type: change}}", "R022", 27, "unknown condition type `change`"),
