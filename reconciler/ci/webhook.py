@@ -44,7 +44,7 @@ def is_slack(url: str) -> bool:
 def send(url: str, news: News, *, slack: bool, secret: str | None = None) -> None:
     """Post the news once; raise DeliveryError, without the path of the URL, which is a secret."""
     origin, path = split_origin(url, what="the webhook")
-    message = _slack_message(news) if slack else _document(news)
+    message = _build_slack_message(news) if slack else _build_document(news)
     body = json.dumps(message, sort_keys=True).encode()
     headers = {"Content-Type": "application/json"}
     if secret and not slack:
@@ -54,7 +54,7 @@ def send(url: str, news: News, *, slack: bool, secret: str | None = None) -> Non
     client.send_bytes("POST", path or "/", body, headers)
 
 
-def _document(news: News) -> dict[str, Any]:
+def _build_document(news: News) -> dict[str, Any]:
     return {
         "format_version": 1,
         "event": news.event,
@@ -69,7 +69,7 @@ def _document(news: News) -> dict[str, Any]:
     }
 
 
-def _slack_message(news: News) -> dict[str, str]:
+def _build_slack_message(news: News) -> dict[str, str]:
     """Return Slack's mrkdwn, in which `&<>` are the only characters that are markup in a name."""
     lines = [_escape(news.title)]
     listed = () if news.request is not None else news.addresses[:_LISTED]  # the title names it

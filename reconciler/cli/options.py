@@ -68,7 +68,7 @@ def named(_ctx: click.Context, _parameter: click.Parameter, value: tuple[str, ..
     return value
 
 
-def request_ids(
+def _check_request_ids(
     _ctx: click.Context, _parameter: click.Parameter, value: str | tuple[str, ...]
 ) -> Any:
     """Refuse what is neither an ID, nor the beginning of one, nor an address."""
@@ -80,6 +80,20 @@ def request_ids(
     return value
 
 
+request_id = click.argument(
+    "id_",
+    metavar="ID",
+    callback=_check_request_ids,
+    shell_complete=complete("request_ids"),
+)
+request_ids = click.argument(
+    "ids",
+    metavar="ID...",
+    nargs=-1,
+    required=True,
+    callback=_check_request_ids,
+    shell_complete=complete("request_ids"),
+)
 paths = click.argument(
     "paths", nargs=-1, metavar="[PATH]...", callback=named, shell_complete=complete("files")
 )

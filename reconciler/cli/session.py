@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import click
 
-from reconciler import __version__
+from reconciler import __version__, model
 from reconciler.ci import environment
 from reconciler.cli import event_log, terminal, throwaway_sandbox
 from reconciler.cli import report as cli_report
@@ -151,7 +151,7 @@ class Session:
 
     def stamp(self) -> str:
         """Return the wall clock as ISO 8601 text."""
-        return self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        return model.format_timestamp(self.now())
 
     def note(self, message: str) -> None:
         """Print lines of progress on stderr."""

@@ -31,7 +31,7 @@ def command() -> None:
     """Show and decide change requests: what waits, for whom, and what became of it."""
 
 
-def _scope(function: Callable[..., Any]) -> Callable[..., Any]:
+def _add_scope(function: Callable[..., Any]) -> Callable[..., Any]:
     function = click.option("--organization", metavar="SLUG", help="Only this organization.")(
         function
     )
@@ -46,14 +46,14 @@ def _scope(function: Callable[..., Any]) -> Callable[..., Any]:
     metavar="STATE[,STATE]",
     help="One or more states, or `all`.",
 )
-@_scope
+@_add_scope
 @options.formats("text", "json")
 @click.pass_obj
 def list_(
     session: Session, state: str, project: str | None, organization: str | None, format_: str
 ) -> int:
     """List change requests, newest first."""
-    wanted = _states(state)
+    wanted = _parse_states(state)
     with session.reader(session.target()) as reader:
         places = requests.find_projects(reader, organization, project)
         found_requests = requests.list_requests(reader, places, wanted)
@@ -65,7 +65,7 @@ def list_(
     return 0
 
 
-def _states(text: str) -> tuple[str, ...]:
+def _parse_states(text: str) -> tuple[str, ...]:
     if text == "all":
         return ()
     states = tuple(part.strip() for part in text.split(",") if part.strip())
@@ -77,7 +77,7 @@ def _states(text: str) -> tuple[str, ...]:
 
 
 @command.command("inbox", epilog="Example: reconciler requests inbox --format json")
-@_scope
+@_add_scope
 @options.formats("text", "json")
 @click.pass_obj
 def inbox(session: Session, project: str | None, organization: str | None, format_: str) -> int:
@@ -91,7 +91,7 @@ def inbox(session: Session, project: str | None, organization: str | None, forma
         places = requests.find_projects(reader, organization or target.organization, project)
         rows = [
             _describe_waiting(session, request, reader.host)
-            for request in requests.list_waiting(reader, places)
+            for request in requests.list_by_expiry(reader, places)
         ]
     yours = [row for row in rows if row["waits_for_you"]]
     style = {"color": session.color, "width": session.width}
@@ -122,7 +122,7 @@ def _describe_waiting(session: Session, request: FoundRequest, host: str) -> dic
     help="How long before it expires.",
 )
 @delivery.add_options("Send the reminders to this webhook.")
-@_scope
+@_add_scope
 @options.formats("text", "json")
 @click.pass_obj
 def remind(
@@ -164,10 +164,12 @@ def remind(
 
 
 def _summarize(request: FoundRequest, host: str) -> dict[str, Any]:
-    return shared_change_requests.summarize_request(request.payload, **_names(request.place, host))
+    return shared_change_requests.summarize_request(
+        request.payload, **_name_place(request.place, host)
+    )
 
 
-def _names(place: ProjectScope, host: str) -> dict[str, str]:
+def _name_place(place: ProjectScope, host: str) -> dict[str, str]:
     return {
         "organization": place.organization,
         "project": place.project,
@@ -176,13 +178,8 @@ def _names(place: ProjectScope, host: str) -> dict[str, str]:
 
 
 @command.command("show", epilog="Example: reconciler requests show ID --format json")
-@click.argument(
-    "id_",
-    metavar="ID",
-    callback=options.request_ids,
-    shell_complete=options.complete("request_ids"),
-)
-@_scope
+@options.request_id
+@_add_scope
 @options.formats("text", "json")
 @click.pass_obj
 def show_request(
@@ -199,7 +196,7 @@ def _print_request(session: Session, reader: Reader, request: FoundRequest, form
     names = requests.read_names(reader, request.place)
     shown = render.change_request(
         requests.reveal_payloads(reader, request),
-        **_names(request.place, reader.host),
+        **_name_place(request.place, reader.host),
         people=names.people,
         roles=names.roles,
         format=format_,
@@ -210,14 +207,7 @@ def _print_request(session: Session, reader: Reader, request: FoundRequest, form
 
 
 @command.command("wait", epilog="Example: reconciler requests wait ID --timeout 30m")
-@click.argument(
-    "ids",
-    metavar="ID...",
-    nargs=-1,
-    required=True,
-    callback=options.request_ids,
-    shell_complete=options.complete("request_ids"),
-)
+@options.request_ids
 @click.option(
     "--timeout",
     "timeout_s",
@@ -226,7 +216,7 @@ def _print_request(session: Session, reader: Reader, request: FoundRequest, form
     show_default=True,
     metavar="DURATION",
 )
-@_scope
+@_add_scope
 @options.formats("text", "json")
 @click.pass_obj
 def wait(
@@ -275,15 +265,10 @@ def _describe_state(payload: Mapping[str, Any], state: str) -> str:
 
 
 @command.command("approve", epilog="Example: reconciler requests approve ID --reason 'looks right'")
-@click.argument(
-    "id_",
-    metavar="ID",
-    callback=options.request_ids,
-    shell_complete=options.complete("request_ids"),
-)
+@options.request_id
 @click.option("--reason", default="", help="Kept with the vote.")
 @options.yes
-@_scope
+@_add_scope
 @options.formats("text", "json")
 @click.pass_obj
 def approve(
@@ -301,15 +286,10 @@ def approve(
 
 
 @command.command("reject", epilog="Example: reconciler requests reject ID --reason 'too wide'")
-@click.argument(
-    "id_",
-    metavar="ID",
-    callback=options.request_ids,
-    shell_complete=options.complete("request_ids"),
-)
+@options.request_id
 @click.option("--reason", required=True, help="Why it is rejected; PostHog requires a reason.")
 @options.yes
-@_scope
+@_add_scope
 @options.formats("text", "json")
 @click.pass_obj
 def reject(
@@ -329,15 +309,10 @@ def reject(
 
 
 @command.command("cancel", epilog="Example: reconciler requests cancel ID")
-@click.argument(
-    "id_",
-    metavar="ID",
-    callback=options.request_ids,
-    shell_complete=options.complete("request_ids"),
-)
+@options.request_id
 @click.option("--reason", default="", help="Kept with the request.")
 @options.yes
-@_scope
+@_add_scope
 @options.formats("text", "json")
 @click.pass_obj
 def cancel(
@@ -382,13 +357,13 @@ def _vote(
                     vote = change_requests.cancel(writer, place, id_, reason=reason)
         except AmbiguousError as error:
             error.fix = f"look at it: reconciler requests show {id_}"
-            vote = _looked_up(writer, place, id_, verb, error)
+            vote = _look_up_vote(writer, place, id_, verb, error)
         session.note(escape(vote.message or vote.status))
         _print_request(session, writer, FoundRequest(request.place, vote.change_request), format_)
     return 1 if vote.change_request.get("state") == "failed" else 0
 
 
-def _looked_up(
+def _look_up_vote(
     writer: Writer, place: str, id_: str, verb: str, error: AmbiguousError
 ) -> VoteResponse:
     """Return a vote that the request itself shows where the answer does not; else the error."""

@@ -17,7 +17,7 @@ from reconciler.errors import ConfigError, UsageError
 from reconciler.files import excerpts
 from reconciler.files.text import RefusedError, find_secret_keys, make_error, split_lines
 from reconciler.files.working_tree import SETTINGS, find_git_root, read_file_inside
-from reconciler.model import Finding, MappingNode, Source
+from reconciler.model import Finding, MappingNode, Source, format_timestamp
 from reconciler.suggest import closest_match
 
 NAME: Final = SETTINGS
@@ -78,7 +78,7 @@ class RunFacts:
     @property
     def stamp(self) -> str:
         """Return the start of the command as ISO 8601."""
-        return self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return format_timestamp(self.now)
 
 
 def find_settings_file(

@@ -96,6 +96,11 @@ def parse_time(text: Any) -> datetime | None:
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
+def format_timestamp(moment: datetime) -> str:
+    """Return a UTC time for programs: `2026-01-19T09:00:00Z`."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def format_time(text: str) -> str:
     """Return a time for people: `2026-01-19 09:00 UTC`; a text that is not a time as it is."""
     time = parse_time(text)

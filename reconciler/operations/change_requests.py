@@ -16,6 +16,7 @@ from reconciler.posthog import change_requests, response_shapes
 from reconciler.posthog.client import Reader
 
 WORKERS: Final = 8
+UNDECIDED: Final = ("pending",)
 _ID_LENGTH: Final = 36  # characters of a UUID
 _NAMED: Final = 5  # candidates in a message
 
@@ -61,7 +62,7 @@ class FoundRequest:
         if "/" in text:
             return self.address == text
         begins_so = str(self.payload["id"]).casefold().startswith(text.casefold())
-        return begins_so or str(self.address or "").rpartition("/")[2] == text
+        return begins_so or self.address.rpartition("/")[2] == text
 
     def describe(self) -> str:
         """Return the ID with what it is about, to choose one of several."""
@@ -124,11 +125,12 @@ def list_requests(
     return requests
 
 
-def list_waiting(reader: Reader, places: Sequence[ProjectScope]) -> list[FoundRequest]:
-    """List the undecided change requests of some projects, those that expire first at the top."""
-    listed = list_requests(reader, places, ("pending",))
-    listed.sort(key=lambda request: str(request.payload.get("expires_at")))
-    return listed
+def list_by_expiry(
+    reader: Reader, places: Sequence[ProjectScope], states: Sequence[str] = UNDECIDED
+) -> list[FoundRequest]:
+    """List change requests, undecided ones if nothing else is said; the first to expire first."""
+    listed = list_requests(reader, places, states)
+    return sorted(listed, key=lambda request: str(request.payload.get("expires_at")))
 
 
 def list_expiring(
@@ -140,7 +142,7 @@ def list_expiring(
         expires_at = parse_time(request.payload.get("expires_at"))
         return expires_at is not None and start < expires_at <= end
 
-    return list(add_names(reader, list(filter(expires_then, list_waiting(reader, places)))))
+    return list(add_names(reader, list(filter(expires_then, list_by_expiry(reader, places)))))
 
 
 def add_names(reader: Reader, requests: Sequence[FoundRequest]) -> Iterator[OpenRequest]:

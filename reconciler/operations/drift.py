@@ -28,6 +28,7 @@ from reconciler.model import (
     LogAction,
     Plan,
     Verdict,
+    format_timestamp,
     matches_any,
     parse_time,
 )
@@ -148,7 +149,7 @@ def run(
         options,
         target=given.target.name,
         host=reader.host,
-        created_at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        created_at=format_timestamp(now),
         excerpts=False,
         base=given.base,
     )

@@ -10,6 +10,7 @@ from reconciler.git import applied_ref, repository
 from reconciler.git.applied_ref import Base
 from reconciler.git.repository import RepositoryState
 from reconciler.live import key_access
+from reconciler.model import format_timestamp
 from reconciler.operations import change_requests, inputs
 from reconciler.operations.change_requests import OpenRequest
 from reconciler.posthog.change_requests import OPEN
@@ -62,7 +63,7 @@ def _read_time(base: Base | None, state: RepositoryState) -> str | None:
     if base is None or base.ref not in state.refs or base.pull_request:
         return None
     at = repository.read_ref_time(base.ref, state.root)
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ") if at is not None else None
+    return format_timestamp(at) if at is not None else None
 
 
 def list_open_requests(
@@ -78,6 +79,5 @@ def list_open_requests(
         for place in change_requests.list_projects(key_access.read_directory(reader))
         if not named or place.organization in named
     ]
-    requests = change_requests.list_requests(reader, places, OPEN)
-    requests.sort(key=lambda request: str(request.payload.get("expires_at")))
+    requests = change_requests.list_by_expiry(reader, places, OPEN)
     return list(change_requests.add_names(reader, requests))

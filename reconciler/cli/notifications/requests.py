@@ -28,7 +28,6 @@ _RESULTS: Final = (NOT_SENT, SENT_BEFORE, SENT, FAILED)  # what counts more is l
 MOST: Final = 20  # messages of a run about one request each; one more names the rest
 _LISTED: Final = 100  # addresses of the rest
 _ABOUT_S: Final = 30  # a clock in seconds does not make 23 hours of a day
-_UNITS: Final = ((172_800, 86_400, "day"), (7_200, 3_600, "hour"), (60, 60, "minute"))  # from, size
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +127,7 @@ def _describe_time_left(payload: Payload, now: datetime) -> str:
     until = parse_time(payload.get("expires_at"))
     if until is None:
         return format_time(change_requests.as_text(payload.get("expires_at")))
-    seconds = (until - now).total_seconds() + _ABOUT_S
-    for least, size, noun in _UNITS:
-        if seconds >= least:
-            return f"in {count(int(seconds // size), noun)}"
-    return "in less than a minute"
+    return f"in {phrases.describe_span((until - now).total_seconds() + _ABOUT_S)}"
 
 
 @dataclass

@@ -104,7 +104,7 @@ def translate_options(words: Sequence[str], command: click.Command) -> Iterator[
         if parameter is not None or not name.startswith("-"):
             yield word
             if _takes_next_word(parameter, equals):
-                yield from _next_word(rest)
+                yield from _yield_next_word(rest)
             continue
         if isinstance(command, click.Group) and not _means_own(name, own):
             raise UsageError(f"{name} belongs to a command", fix="write it after the command")
@@ -141,9 +141,9 @@ def _translate_option(
         yield replaced[0] + value
     else:
         yield replaced[0].removesuffix("=")
-        yield from _next_word(rest)
+        yield from _yield_next_word(rest)
 
 
-def _next_word(rest: Iterator[str]) -> Iterator[str]:
+def _yield_next_word(rest: Iterator[str]) -> Iterator[str]:
     """Yield the next word, if there is one: it is a value."""
     yield from (word for word in (next(rest, None),) if word is not None)

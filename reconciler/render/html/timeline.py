@@ -19,7 +19,6 @@ from reconciler.render.shared import phrases, schedules
 from reconciler.render.shared.phrases import Phrase
 
 _SOON: Final = 86_400  # seconds: what ends within a day is marked
-_ID: Final = 8  # characters of an id: commands take the beginning of one
 _STYLES: Final = {"pending": "wait", "approved": "wait", "rejected": "stop"}
 
 
@@ -124,7 +123,7 @@ def _place_request(
         title=request.action_key,
         votes=votes,
         badge=(_STYLES.get(request.state, "wait"), request.state),
-        link=(request.id[:_ID], request.url),
+        link=(phrases.shorten_id(request.id), request.url),
         left=_describe_distance(expires, now, "expires", "expired"),
         soon=_is_soon(expires, now),
         bar=_place_bar(request, axis) if axis is not None else None,
@@ -208,13 +207,5 @@ def _describe_distance(
     if moment is None or now is None:
         return ""
     seconds = (moment - now).total_seconds()
-    amount = _describe_amount(abs(seconds))
+    amount = phrases.describe_span(abs(seconds))
     return f"{future} in {amount}" if seconds >= 0 else f"{past} {amount} ago"
-
-
-def _describe_amount(seconds: float) -> str:
-    """Return whole days from two days on, whole hours from two hours on, else minutes."""
-    for unit, size, least in (("day", 86_400, 2), ("hour", 3_600, 2)):
-        if seconds >= size * least:
-            return phrases.count(int(seconds // size), unit)
-    return phrases.count(int(seconds // 60), "minute")

@@ -36,6 +36,7 @@ _NEEDS: Final = {
     Confidence.UNKNOWN: "may need",
 }
 _WHEN: Final = ("now", "after approval", "after the second approval")  # by approvals before it
+_ID: Final = 8  # characters of an ID
 _NAMED: Final = 6  # people of a role that are named before "and n more"
 
 
@@ -62,6 +63,19 @@ class Phrase:
 def count(number: int, noun: str, plural: str = "") -> str:
     """Return `1 change`, `2 changes`."""
     return f"{number:,} {choose(number, noun, plural or f'{noun}s')}"
+
+
+def shorten_id(id_: str) -> str:
+    """Return the beginning of the ID of a change request, which every command accepts."""
+    return id_[:_ID]
+
+
+def describe_span(seconds: float) -> str:
+    """Return whole days from two days on, whole hours from two hours on, else minutes."""
+    for noun, size, least in (("day", 86_400, 2), ("hour", 3_600, 2), ("minute", 60, 1)):
+        if seconds >= size * least:
+            return count(int(seconds // size), noun)
+    return "less than a minute"
 
 
 def choose(number: int, singular: str, plural: str) -> str:

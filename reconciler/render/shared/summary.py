@@ -28,9 +28,8 @@ from reconciler.model import (
 )
 from reconciler.planfile import codec, reader, results
 from reconciler.render.shared import attribution, values
-from reconciler.render.shared.phrases import choose, count
+from reconciler.render.shared.phrases import choose, count, shorten_id
 
-_SHORT_ID: Final = 8  # of a change request: `requests show` accepts a beginning
 _NO_BASE: Final = (
     "No base yet: the plan does not know whether the files or PostHog changed. The first complete "
     "apply records one."
@@ -263,7 +262,7 @@ def _describe_not_applied(change: Change) -> Iterator[str]:
     """Say what apply would still do: a row per field or object, and what it waits for."""
     gate, waits = change.gate, ""
     if gate.change_request is not None and gate.verdict in _ASKED:
-        waits = f" ({_ASKED[gate.verdict]} change request {gate.change_request[:_SHORT_ID]})"
+        waits = f" ({_ASKED[gate.verdict]} change request {shorten_id(gate.change_request)})"
     if change.action is not Action.UPDATE:
         what = "to be created" if change.action is Action.CREATE else "to be deleted"
         yield f"{change.address}: {what}{waits}"

@@ -21,7 +21,6 @@ _STYLES: Final = {
     "failed": "alarm",
     "expired": "yellow",
 }
-_PREFIX: Final = 8  # characters of an ID that are enough if no other begins with them
 _OPEN: Final = {"pending", "approved"}
 _TENSES: Final = {  # by state: what it does to the values, to other flags, and how it is written
     "pending": ("Would change:", "Also changes", "Written as a whole once approved:"),
@@ -49,7 +48,7 @@ def change_requests(rows: Iterable[Mapping[str, Any]], options: RenderOptions) -
     yours = any(row["waits_for_you"] for row in every)
     more = (*((_YOURS,) if yours else ()), *_format_troubles(every, options))
     cells = [_list_cells(row) for row in every]
-    prefixes = [(id_[:_PREFIX], *rest) for id_, *rest in cells]
+    prefixes = [(phrases.shorten_id(id_), *rest) for id_, *rest in cells]
     tables = [cells] if len({row[0] for row in prefixes}) < len(cells) else [cells, prefixes]
     for table in tables:
         shown = [[escape(cell) for cell in line] for line in (_HEAD, *table)]
@@ -126,7 +125,8 @@ def reminders(rows: Iterable[Mapping[str, Any]], options: RenderOptions) -> str:
         return "No change request expires soon."
     return "\n".join(
         f"{paint(escape(row['address']), 'bold', on=options.color)}"
-        + escape(f": {row['reminder']}; expires {format_time(row['expires_at'])}; {row['id'][:8]}")
+        + escape(f": {row['reminder']}; expires {format_time(row['expires_at'])}; ")
+        + escape(phrases.shorten_id(row["id"]))
         for row in every
     )
 

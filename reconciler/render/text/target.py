@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from reconciler.model import format_time
 from reconciler.render.shared.options import RenderOptions
-from reconciler.render.shared.phrases import count, describe_unappliable
+from reconciler.render.shared.phrases import count, describe_unappliable, shorten_id
 from reconciler.render.shared.sanitize import count_columns, escape
 from reconciler.render.text.terminal import paint, wrap
 
@@ -53,7 +53,7 @@ def _list_commits(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _describe_request(request: Mapping[str, Any], options: RenderOptions) -> Iterator[str]:
     yield f"  {paint(escape(request['address']), 'bold', on=options.color)}"
-    facts = (request["action_key"], f"{request['id'][:8]}", f"by {request['requester']}")
+    facts = (request["action_key"], shorten_id(request["id"]), f"by {request['requester']}")
     yield escape(f"    {', '.join(facts)}; expires {format_time(request['expires_at'])}")
     people = ", ".join(request["waiting_for"])
     waits = f"waits for {people}" if people else "waits for nobody that this key can see"
