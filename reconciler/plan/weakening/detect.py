@@ -125,10 +125,10 @@ def _check_policy(
         yield Finding(
             code="policy-shadows",
             severity=Severity.NOTICE,
-            message=f"{change.address} replaces an organization-wide policy, if there is one",
-            why="a policy of the project replaces it, and a write that both would gate is "
-            "refused (policy_conflict); it is not known whether this one is weaker, because no "
-            "endpoint shows the other",
+            message=f"{change.address} may replace an organization-wide policy",
+            why="PostHog prefers the policy of a project, and refuses a write that both would "
+            "gate (policy_conflict); no endpoint shows organization-wide policies, so the plan "
+            "cannot say whether this one is weaker",
             source=change.source,
             address=change.address,
         )

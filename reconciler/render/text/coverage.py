@@ -8,7 +8,7 @@ from reconciler.render.shared.phrases import count
 from reconciler.render.shared.sanitize import escape
 from reconciler.render.text.terminal import paint
 
-_HEAD: Final = ("OWNER", "FLAGS", "COVERED NOW", "COVERED AFTER", "LOSE COVERAGE")
+_HEAD: Final = ("OWNER", "FLAGS", "COVERED NOW", "AFTER HAND-OVER", "LOSE COVERAGE")
 _UNKNOWN: Final = "unknown"
 
 
@@ -45,7 +45,7 @@ def _list_losing(rows: list[Mapping[str, Any]], options: RenderOptions) -> Itera
     losing = [row for row in rows if row["loses"]]
     yield ""
     if not losing:
-        yield "No flag loses coverage."
+        yield "No flag loses coverage in the hand-over."
         return
     verb = "loses" if len(losing) == 1 else "lose"
     yield paint(f"{count(len(losing), 'flag')} {verb} coverage:", "yellow", on=options.color)
@@ -57,7 +57,7 @@ def _list_losing(rows: list[Mapping[str, Any]], options: RenderOptions) -> Itera
         yield escape(f"  {row['address']} ({row['owner']}): now {now}; after {after}")
     if any(row["owner"] == _UNKNOWN for row in losing):
         yield "unknown: a survey refers to the flag or owns it; if it owns it, coverage is lost."
-    yield "Nothing gates flags of surveys, product tours and early access features after it."
+    yield "Then no policy covers flags of surveys, product tours and early access features."
 
 
 def _list_documents(documents: Iterable[str]) -> Iterator[str]:
