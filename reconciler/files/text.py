@@ -18,7 +18,6 @@ _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029
 _HARMLESS: Final = bytes((*b"\t\n\r", *range(0x20, 0x7F)))
 _TURNING: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _JOINTS: Final = "\u200d\ufe0f"  # join symbols, or select their coloured form
-_TONES: Final = "\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"  # after a symbol
 _KEYCAPS: Final = frozenset("0123456789#*")
 _MARK_BEFORE_MARKER: Final = re.compile(r"^\ufeff(?=---(?:\s|$))", re.MULTILINE)
 _MARK_AFTER_MARKER: Final = re.compile(

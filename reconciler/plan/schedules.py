@@ -37,7 +37,9 @@ def attach_schedules(changes: tuple[Change, ...], live: Live) -> tuple[Change, .
         return changes
     describer = _Describer(changes, live)
     return tuple(
-        describer.attach(change, schedules) if (schedules := _find(change, live)) else change
+        describer.attach(change, schedules)
+        if (schedules := _find_schedules(change, live))
+        else change
         for change in changes
     )
 
@@ -47,12 +49,12 @@ def list_waiting_projects(changes: Iterable[Change], live: Live) -> Collection[A
     return {
         Address("Project", change.address.parts[:-1])
         for change in changes
-        for scheduled in _find(change, live)
+        for scheduled in _find_schedules(change, live)
         if scheduled.change_request is not None and scheduled.state in _OPEN
     }
 
 
-def _find(change: Change, live: Live) -> tuple[ScheduledChange, ...]:
+def _find_schedules(change: Change, live: Live) -> tuple[ScheduledChange, ...]:
     if change.live_id is None or not KINDS[change.address.kind].gates:
         return ()
     schedules = live.schedules.get((change.address.parts[:-1], change.live_id), ())

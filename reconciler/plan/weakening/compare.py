@@ -24,22 +24,12 @@ a policy is weaker (or stronger) if it is so in any generation that the server m
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from reconciler.model import format_duration, format_level, parse_duration, parse_level
 from reconciler.plan.approvals.approvers import Members
 from reconciler.plan.approvals.policies import Policy
 from reconciler.plan.approvals.server_generation import Generations
 from reconciler.plan.weakening.conditions import find_ungated_change
-
-
-class Strength(StrEnum):
-    """How a policy compares with its former state."""
-
-    STRONGER = "stronger"
-    WEAKER = "weaker"
-    MIXED = "mixed"
-    NEUTRAL = "neutral"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +47,6 @@ class PolicyComparison:
 
     weaker: tuple[Reason, ...] = ()
     stronger: tuple[Reason, ...] = ()
-
-    @property
-    def strength(self) -> Strength:
-        """Return the result in one word."""
-        match bool(self.weaker), bool(self.stronger):
-            case True, True:
-                return Strength.MIXED
-            case True, False:
-                return Strength.WEAKER
-            case False, True:
-                return Strength.STRONGER
-            case _:
-                return Strength.NEUTRAL
 
 
 @dataclass(frozen=True, slots=True)

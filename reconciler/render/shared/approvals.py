@@ -1,10 +1,10 @@
 """Who has to act: the gates of a plan, each with the changes it holds. Plain text."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.model import REPLACES, Address, Approvers, Change, Gate, RequestPlan, Verdict
+from reconciler.model import REPLACES, Address, Change, Gate, RequestPlan, Verdict
 from reconciler.render.shared import phrases
 from reconciler.render.shared.phrases import Tone
 
@@ -115,39 +115,7 @@ def split_policy(text: str | None, address: Address) -> tuple[str, str]:
     return policy.name, "/".join(policy.parts[:-1])
 
 
-@dataclass(frozen=True, slots=True)
-class NamedApprover:
-    """Somebody whom a policy names, and why they cannot approve, if they cannot."""
-
-    email: str
-    cannot: str = ""
-
-
-def list_people(gate: Gate) -> Iterator[tuple[str, tuple[NamedApprover, ...]]]:
-    """Yield the users who are named (under no role), then each role with its members."""
-    why = {email.lower(): reason for email, reason in gate.cannot_approve.items()}
-
-    def known(emails: Iterable[str]) -> tuple[NamedApprover, ...]:
-        return tuple(NamedApprover(email, why.get(email.lower(), "")) for email in emails)
-
-    if gate.approvers.users:
-        yield "", known(gate.approvers.users)
-    for role, members in gate.approvers.roles.items():
-        yield role, known(members)
-
-
 def count_people(gate: Gate) -> tuple[int, int]:
     """Return how many of the people whom a gate names can approve, and how many it names."""
-    people = {
-        person.email.lower(): not person.cannot
-        for _, members in list_people(gate)
-        for person in members
-    }
-    return sum(people.values()), len(people)
-
-
-def is_unapprovable(gate: Gate) -> bool:
-    """Return whether nobody is left who could approve."""
-    return gate.approvers != Approvers() and all(
-        person.cannot for _, group in list_people(gate) for person in group
-    )
+    named = {email.lower() for email in gate.approvers.list_emails()}
+    return len(named - {email.lower() for email in gate.cannot_approve}), len(named)
