@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+from functools import cache
 
 import pytest
 
@@ -96,6 +97,7 @@ def file_request(server, number, name, rollout=60, **more):
     return request.get("id") or answer["change_request_id"]
 
 
+@cache  # most files are the same after each command
 def find_pieces(text):
     """Return the canaries of which a piece is in the text, also in base64."""
     found = set()
@@ -107,7 +109,7 @@ def find_pieces(text):
         for spelling in spellings:
             if any(spelling[at : at + 6] in text for at in range(len(spelling) - 5)):
                 found.add(name)
-    return found
+    return frozenset(found)
 
 
 def leaks(repo, done, besides=()):
