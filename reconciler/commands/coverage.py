@@ -33,5 +33,5 @@ def command(session: Session, format_: str) -> int:
     shown = render.coverage(rows, read.documents, format=format_, color=session.color)
     session.say(shown, wraps=format_ == "text")
     for gap in read.unreadable:
-        session.warn(f"{gap.kind} of {'/'.join(gap.scope)} cannot be read: {gap.reason}")
+        session.warn(f"{gap.describe()}: {gap.reason}")
     return 1 if read.unreadable else 0

@@ -51,7 +51,7 @@ def command(
             found_live = listing.list_live(reader, given, kinds)
         rows = [row for row in found_live.rows if live or not row.is_managed]
         for gap in found_live.unreadable:
-            session.warn(f"{gap.kind} of {'/'.join(gap.scope)} cannot be read: {gap.reason}")
+            session.warn(f"{gap.describe()}: {gap.reason}")
             code = 1
     else:
         loaded = inputs.load_files(settings, target, session.facts().cwd)

@@ -241,7 +241,7 @@ def _show_left_out(session: Session, pulled: PullSelection, choice: Choice) -> N
         session.note(f"left to other tools (--include-foreign): {escape(names)}{more}")
     for gap in pulled.unreadable:
         error = ReconcilerError(
-            f"{gap.kind} of {'/'.join(gap.scope)} cannot be read",
+            gap.describe(),
             why=gap.reason,
             state="the rest was pulled",
             fix=gap.fix,

@@ -85,6 +85,10 @@ class Unreadable:
     fix: str = ""
     is_offered: bool = True  # False: this PostHog does not have such objects
 
+    def describe(self) -> str:
+        """Return `Role of acme cannot be read`."""
+        return f"{self.kind} of {'/'.join(self.scope)} cannot be read"
+
 
 @dataclass(frozen=True, slots=True)
 class RewrittenObject:
