@@ -138,6 +138,8 @@ class _Worker:
         """Read the object just before it is written, where PostHog does not compare versions."""
         change = self._progress.change
         if change.action is Action.CREATE:
+            if self._kind.part_of:
+                return
             if not self._kind.unique:
                 write = self._build_write()
                 self._progress = responses.adopt_existing(
@@ -307,6 +309,8 @@ class _Worker:
         created = now.done and change.action is Action.CREATE
         action = Action.UPDATE if created else change.action
         ids = self._tools.names.scope_ids(change.address)
+        if self._kind.part_of and now.id is None:
+            now = self._progress = replace(now, id=ids["id"])
         if now.id is not None:
             ids["id"] = now.id
         if action is Action.UPDATE and (why := self._kind.locked(now.payload or {})):
@@ -319,7 +323,7 @@ class _Worker:
         if self._progress.done:
             return None
         if action is Action.CREATE:
-            return change.address.name
+            return None if self._kind.part_of else change.address.name
         renamed = any(field.path == f"metadata.{self._kind.key}" for field in change.fields)
         return change.address.name if renamed else None
 
@@ -348,6 +352,8 @@ class _Worker:
                 self._record_written(write, whole=False)
             else:
                 unshown = request
+        if self._kind.parts:
+            return readback.confirm_parts(self._tools, self._kind, self._progress, write, calls)
         if unshown is not None:
             raise readback.make_unconfirmed_error(unshown, "it is not of what was asked for")
         return payload

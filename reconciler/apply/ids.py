@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.kinds import fold_name
+from reconciler.kinds import KINDS, fold_name
 from reconciler.model import ID, Address, Kind, Live, Person, Reference, Spec, map_values
 
 
@@ -33,6 +33,8 @@ class IdTable:
             ids["organization"] = self._get_id(Address("Organization", (address.organization,)))
         if address.project is not None:
             ids["project"] = self._get_id(Address("Project", address.parts[:2]))
+        if part_of := KINDS[address.kind].part_of:
+            ids["id"] = self._get_id(Address(part_of, address.parts))
         return ids
 
     def resolve(self, kind: Kind, address: Address, spec: Spec) -> Spec:
@@ -52,7 +54,7 @@ class IdTable:
             person = self._people.get(organization, {}).get(name.lower())
             if person is None:
                 raise UnknownNameError(f"nobody in {organization} has the address {name}")
-            return person.uuid if reference.id_field == "uuid" else str(person.id)
+            return str(getattr(person, reference.id_field))
 
         return id_of
 

@@ -1,6 +1,6 @@
 """Objects as PostHog shows them: found, read again, and compared with what was wanted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -62,14 +62,19 @@ def _read_once(tools: WorkerContext, kind: Kind, progress: Progress) -> Payload 
         return find_by_name(tools, kind, before.address.name if before else address.name, ids)
     path = kind.path(kind.item, {**ids, "id": progress.id})
     try:
-        payload = tools.writer.read_object(kind, {**ids, "id": progress.id})
+        payload = tools.writer.read_object(kind, {**ids, "id": progress.id}, address.name)
     except NotFoundError:
         return None
     if kind.identity(payload) != progress.id:
         raise response_shapes.build_shape_error(
             path, f"it is of the object {kind.identity(payload)}"
         )
-    return None if payload.get("deleted") else payload
+    is_gone = payload.get("deleted") or (_is_delete(progress) and kind.blank(payload))
+    return None if is_gone else payload
+
+
+def _is_delete(progress: Progress) -> bool:
+    return progress.change.action is Action.DELETE
 
 
 def _read_version(payload: Payload | None) -> int | None:
@@ -115,10 +120,11 @@ def holds_write(kind: Kind, write: Write, payload: Payload) -> bool:
 def list_differences(kind: Kind, spec: Spec, payload: Payload) -> tuple[str, ...]:
     """List the fields of a spec that an object does not hold."""
     got, hidden = to_managed_spec(kind, payload), kind.hidden(payload)
+    absent = kind.defaults if kind.parts else {}
     return tuple(
         name
         for name, value in kind.canonical(spec).items()
-        if not _holds(got.get(name), value, name, hidden)
+        if not _holds(got.get(name, absent.get(name)), value, name, hidden, kind.complete)
     )
 
 
@@ -182,6 +188,17 @@ def _find_dropped(kind: Kind, progress: Progress, payload: Payload) -> frozenset
     was = to_managed_spec(kind, progress.payload) if progress.payload is not None else kind.defaults
     now = to_managed_spec(kind, payload)
     return frozenset(name for name in kind.droppable if now.get(name) == was.get(name))
+
+
+def confirm_parts(
+    tools: WorkerContext, kind: Kind, progress: Progress, write: Write, calls: Sequence[Request]
+) -> Payload | None:
+    """Return an object that is put together from parts, if it holds what was written."""
+    payload = read_current(tools, kind, progress)
+    is_deleted = write.action is Action.DELETE and payload is None
+    if is_deleted or (payload is not None and holds_write(kind, write, payload)):
+        return payload
+    raise make_unconfirmed_error(calls[-1], "the object is not as it was written")
 
 
 def is_object_call(kind: Kind, request: Request, write: Write) -> bool:
@@ -274,14 +291,19 @@ def describe_locked(address: object, why: str) -> Problem:
     )
 
 
-def _holds(got: Any, sent: Any, path: str, hidden: tuple[str, ...]) -> bool:
+def _holds(
+    got: Any, sent: Any, path: str, hidden: tuple[str, ...], complete: frozenset[str]
+) -> bool:
     """Return whether what was sent is in the response, which may hold more keys."""
     if got == sent or path in hidden:
         return True
+    if path.rpartition(".")[2] in complete:
+        return False
     if isinstance(sent, Mapping) and isinstance(got, Mapping):
         return all(
-            _holds(got.get(name), value, f"{path}.{name}", hidden) for name, value in sent.items()
+            _holds(got.get(name), value, f"{path}.{name}", hidden, complete)
+            for name, value in sent.items()
         )
     if isinstance(sent, list) and isinstance(got, list) and len(sent) == len(got):
-        return all(_holds(a, b, path, hidden) for a, b in zip(got, sent, strict=True))
+        return all(_holds(a, b, path, hidden, complete) for a, b in zip(got, sent, strict=True))
     return (sent in (None, [], {}, "") and got in (None, [], {}, "")) or str(got) == str(sent)

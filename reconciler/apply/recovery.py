@@ -125,14 +125,15 @@ _TIMED_OUT: Final = 408
 def _is_repeatable(kind: Kind, write: Write, request: Request) -> bool:
     """Return whether PostHog itself keeps a second write from doing harm.
 
-    A key that it keeps unique, a version that it compares, or an id that is gone: anything else
+    A key that it keeps unique, a version that it compares, an id that is gone, or a part that is
+    replaced: anything else
     is not sent a second time in one run.
     """
     match request.method:
         case "POST":
             creates = request.path == kind.path(kind.collection, write.ids)
             return kind.unique or not creates
-        case "DELETE":
+        case "DELETE" | "PUT":
             return True
         case _:
             return kind.versioned and "version" in (request.body or {})

@@ -1,4 +1,4 @@
-"""Read objects one by one, where a listing shows only some of their fields."""
+"""Read objects one by one, where no listing shows them, or only some of their fields."""
 
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future
@@ -30,8 +30,8 @@ def read_details(reading: "Reading", addresses: Collection[Address]) -> None:
         return
     with worker_pool.start_pool(min(_WORKERS, len(wanted)), "details") as pool:
         futures = [
-            (place, id_, pool.submit(read_object, reading.reader, KINDS[place[0]], ids))
-            for place, id_, ids in wanted
+            (place, ids["id"], pool.submit(read_object, reading.reader, KINDS[place[0]], ids, name))
+            for place, ids, name in wanted
         ]
         try:
             for place, id_, future in futures:
@@ -43,22 +43,39 @@ def read_details(reading: "Reading", addresses: Collection[Address]) -> None:
 
 def _list_wanted(
     reading: "Reading", addresses: Collection[Address]
-) -> Iterator[tuple[Place, str, Mapping[str, str]]]:
-    """Yield the collection, the id, and the ids for the path of each listed object."""
-    for kind_name, scope in {(a.kind, a.parts[:-1]) for a in addresses}:
+) -> Iterator[tuple[Place, Mapping[str, str], str]]:
+    """Yield the collection, the ids for the path, and the name of each object."""
+    for kind_name, scope in sorted({(a.kind, a.parts[:-1]) for a in addresses}):
         kind, ids = KINDS[kind_name], reading.find_ids(scope)
         names = {a.name for a in addresses if (a.kind, a.parts[:-1]) == (kind_name, scope)}
         pinned = {i for a, i in reading.pins.items() if a.kind == kind_name and a in addresses}
-        for payload in reading.payloads.get((kind_name, scope), ()):
-            id_ = kind.identity(payload)
-            if ids and (ALL in names or kind.identify(payload) in names or id_ in pinned):
-                yield (kind_name, scope), id_, {**ids, "id": id_}
+        for id_, name in _list_known(reading, kind, scope):
+            if ids and (ALL in names or name in names or id_ in pinned):
+                yield (kind_name, scope), {**ids, "id": id_}, name
 
 
-def read_object(reader: Reader, kind: Kind, ids: Mapping[str, str]) -> tuple[Payload, ...]:
+def _list_known(
+    reading: "Reading", kind: Kind, scope: tuple[str, ...]
+) -> Iterator[tuple[str, str]]:
+    """Yield id and name of the listed objects; of parts, those of the projects."""
+    if not kind.part_of:
+        for payload in reading.payloads.get((kind.name, scope), ()):
+            yield kind.identity(payload), kind.identify(payload)
+        return
+    for (project_kind, parts), pinned in reading.pins.items():
+        if project_kind == kind.part_of and parts[:-1] == scope:
+            yield pinned, parts[-1]
+    for name, ids in reading.directory.projects.get(scope[0], {}).items():
+        if Address(kind.part_of, (*scope, name)) not in reading.pins and len(ids) == 1:
+            yield ids[0], name
+
+
+def read_object(
+    reader: Reader, kind: Kind, ids: Mapping[str, str], name: str = ""
+) -> tuple[Payload, ...]:
     """Return one object, or nothing if it has been deleted."""
     try:
-        payload = reader.read_object(kind, ids)
+        payload = reader.read_object(kind, ids, name)
     except NotFoundError:
         return ()
     if kind.identity(payload) != ids["id"]:
@@ -75,10 +92,14 @@ def _replace_listed(
     try:
         payloads = future.result()
     except OF_ONE_SCOPE as error:
-        if reading.payloads.pop(place, None) is not None:
+        reading.payloads.pop(place, None)
+        if all((gap.kind, gap.scope) != place for gap in reading.unreadable):
             reading.unreadable.append(build_gap(*place, error))
         return
-    if place in reading.payloads:
+    if KINDS[place[0]].part_of:
+        reading.payloads[place] = (*reading.payloads.get(place, ()), *payloads)
+        reading.read_singly.add(place)
+    elif place in reading.payloads:
         kind = KINDS[place[0]]
         take = build_taker(kind)
         reading.payloads[place] = tuple(

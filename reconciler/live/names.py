@@ -58,7 +58,8 @@ class Names:
         for (kind, scope), items in payloads.items():
             if kind == "Member":
                 for payload in items:
-                    self._add_user(scope[0], payload["user"], payload.get("level"))
+                    membership = str(payload.get("id") or "")
+                    self._add_user(scope[0], payload["user"], payload.get("level"), membership)
 
     def _remember(self, before: Live) -> None:
         for organization, people in before.people.items():
@@ -79,17 +80,22 @@ class Names:
             if name and count[name] < 2:  # noqa: PLR2004  a unique name
                 self._by_id[kind, "id", scope, str(payload["id"])] = name
 
-    def _add_user(self, organization: str, user: Mapping[str, Any], level: int | None) -> None:
-        person = Person(int(user["id"]), str(user["uuid"]), str(user["email"]), level)
+    def _add_user(
+        self, organization: str, user: Mapping[str, Any], level: int | None, membership: str = ""
+    ) -> None:
+        ids = int(user["id"]), str(user["uuid"])
+        person = Person(*ids, str(user["email"]), level, membership)
         self._add_person(organization, person)
 
     def _add_person(self, organization: str, person: Person) -> None:
         known = self.people[organization].get(person.email.lower())
         if person.level is None and known is not None:  # only a listing of members has it
-            person = replace(person, level=known.level)
+            person = replace(person, level=known.level, membership=known.membership)
         self.people[organization][person.email.lower()] = person
         self._by_id["Member", "id", (organization,), str(person.id)] = person.email
         self._by_id["Member", "uuid", (organization,), person.uuid] = person.email
+        if person.membership:
+            self._by_id["Member", "membership", (organization,), person.membership] = person.email
 
     def learn(self, address: Address, id_: str) -> None:
         """Remember the id of an object that was created after the read."""

@@ -35,19 +35,26 @@ def list_collections(addresses: Collection[Address]) -> set[Place]:
         for reference in KINDS[kind].references:
             if not reference.takes_ids:  # others are listed if a condition needs them
                 wanted.add((reference.kind, (organization,)))
-    return {(kind, scope) for kind, scope in wanted if KINDS[kind].scope is not Scope.INSTANCE}
+    return {
+        (kind, scope)
+        for kind, scope in wanted
+        if KINDS[kind].scope is not Scope.INSTANCE and not KINDS[kind].part_of
+    }
 
 
 def list_detailed(addresses: Collection[Address], *sides: Declared | None) -> frozenset[Address]:
-    """Return the declared objects with fields that only the endpoint of the object shows."""
+    """Return the declared objects with fields that only the endpoint of the object shows.
+
+    A part of another object has nothing else.
+    """
     return frozenset(
         address
         for address in addresses
-        if KINDS[address.kind].details
+        if (kind := KINDS[address.kind]).details or kind.part_of
         for side in sides
         if side is not None
         and (resource := side.resources.get(address)) is not None
-        and not KINDS[address.kind].details.keys().isdisjoint(resource.spec)
+        and (kind.part_of or not kind.details.keys().isdisjoint(resource.spec))
     )
 
 

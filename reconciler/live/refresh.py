@@ -61,6 +61,9 @@ def read_again(
     for place, objects in by_place.items():
         if place in listed or KINDS[place[0]].scope is Scope.INSTANCE:
             continue
+        if KINDS[place[0]].part_of:
+            by_object[place] = objects
+            continue
         pages = max(1, -(-counts.get(place, 0) // PAGE_SIZE))
         if _count_requests(KINDS[place[0]], objects) > pages:
             listed.add(place)
@@ -130,6 +133,14 @@ class _PartialReading(Reading):
         def run() -> tuple[Payload, ...]:
             if ids is None:
                 return ()
+            if kind.part_of:
+                id_ = wanted.id or self.find_project_id(place[1][0], wanted.address.name)
+                whole = {**ids, "id": id_ or ""}
+                return (
+                    details.read_object(self.reader, kind, whole, wanted.address.name)
+                    if id_
+                    else ()
+                )
             if wanted.id is not None and kind.point_read:
                 return self._read_by_id(
                     kind, {**ids, "id": wanted.id}, shows_details=wanted.detailed

@@ -41,7 +41,7 @@ class Reference:
     Attributes:
         path: its path in the spec, `[]` for each item of a list: `approvers.roles[]`.
         kind: the kind of the named resource; a Member is named by email, a Role by name.
-        id_field: the id that the API requires: `id`, or `uuid` for people in memberships.
+        id_field: the id that the API requires: `id`; for people also `uuid`, or `membership`.
         orders: whether the named resource has to be written first.
         scope: the scope of the named resource.
         takes_ids: whether files may contain the id instead of the name; it is checked.
@@ -50,7 +50,7 @@ class Reference:
 
     path: str
     kind: str
-    id_field: str = "id"
+    id_field: str = "id"  # for people also `uuid`, or `membership`
     orders: bool = True
     scope: Scope = Scope.ORGANIZATION
     takes_ids: bool = False
@@ -175,6 +175,11 @@ def drop_nothing(payload: Payload, spec: Spec) -> tuple[str, ...]:
     return ()
 
 
+def has_content(payload: Payload) -> bool:
+    """Return False: an object that exists is never blank."""
+    return False
+
+
 def accept_any_echo(request: Request, body: Payload) -> bool:
     """Accept any response to a call for a part of an object."""
     return True
@@ -236,6 +241,12 @@ class Kind:
     droppable: Mapping[str, str] = field(
         default_factory=dict
     )  # fields whose writes the server may drop silently -> why it does
+    part_of: str = ""  # the kind whose object it is a part of, with the same name and id
+    parts: Mapping[str, str] = field(
+        default_factory=dict
+    )  # of an object without a response of its own: key of the payload -> path with {id}
+    complete: frozenset[str] = frozenset()  # names of mappings whose keys are managed as a whole
+    blank: Callable[[Payload], bool] = has_content  # whether a part is as if nobody had set it
     details: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict
     )  # spec fields that listings lack -> their fields in the response of the item

@@ -62,6 +62,7 @@ class Person:
     uuid: str
     email: str
     level: int | None = None
+    membership: str = ""  # id of the membership in the organization, if it was read
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 Spec = Mapping[str, Any]  # in the terms of the files: names, words, durations
+_KEYED: Final = re.compile(r"(\w+\.(?:roles|members))\.(.+)", re.DOTALL)
 _INDEX: Final = re.compile(r"\[(\d+)\]$")
 MAPPINGS: Final = (dict, Mapping)  # for isinstance: most are a dict, which is recognized faster
 Path = tuple[str | int, ...]  # ("filters", "groups", 0, "rollout_percentage")
@@ -36,8 +37,11 @@ def get_root(text: str) -> str:
 def parse_path(text: str) -> Path:
     """Parse `filters.groups[0].name` to ("filters", "groups", 0, "name").
 
-    A bracket without a number is part of the name: keys of a file may look like that.
+    A bracket without a number is part of the name: keys of a file may look like that. What follows
+    `roles.` or `members.` is one key: names and addresses contain dots.
     """
+    if match := _KEYED.fullmatch(text):
+        return (*parse_path(match[1]), match[2])
     steps: list[str | int] = []
     for piece in text.split("."):
         name, indexes = piece, list[int]()
@@ -96,13 +100,14 @@ class _Step(NamedTuple):
     """Hold one step of a reference path.
 
     `name` is a field, `name[]` each item of a list, `name[type=flag]` each mapping in a list whose
-    `type` is `flag`.
+    `type` is `flag`, `name{}` each key of a mapping.
     """
 
     name: str
     many: bool = False
     field: str = ""
     value: str = ""
+    keys: bool = False
 
     def picks(self, item: Any) -> bool:
         """Return whether the step includes an item of the list."""
@@ -113,9 +118,10 @@ class _Step(NamedTuple):
 def _parse_steps(path: str) -> tuple[_Step, ...]:
     steps = []
     for piece in path.split("."):
-        name, bracket, test = piece.removesuffix("]").partition("[")
+        keys = piece.endswith("{}")
+        name, bracket, test = piece.removesuffix("{}").removesuffix("]").partition("[")
         field, _, value = test.partition("=")
-        steps.append(_Step(name, bool(bracket), field, value))
+        steps.append(_Step(name, bool(bracket), field, value, keys))
     return tuple(steps)
 
 
@@ -182,6 +188,9 @@ def _iterate_values(node: Any, steps: tuple[_Step, ...], path: Path) -> Iterator
     if not isinstance(node, MAPPINGS) or node.get(step.name) is None:
         return
     value = node[step.name]
+    if step.keys:
+        yield from (((*path, step.name, key), key) for key in value)
+        return
     if not step.many:
         yield from _iterate_values(value, steps[1:], (*path, step.name))
         return
@@ -208,6 +217,9 @@ def _map_steps(node: Any, steps: tuple[_Step, ...], function: Callable[[Any], An
     if not isinstance(node, Mapping) or node.get(step.name) is None:
         return node
     value = node[step.name]
+    if step.keys:
+        renamed = {function(key): item for key, item in value.items()}
+        return node if list(renamed) == list(value) else {**node, step.name: renamed}
     if not step.many:
         mapped = _map_steps(value, steps[1:], function)
         return node if mapped is value else {**node, step.name: mapped}

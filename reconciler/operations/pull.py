@@ -99,7 +99,7 @@ def pull(
     ids |= plan.find_pins(whole, directory)
     wanted = {*choice.list_collections(directory.projects), *picked}
     named = references.list_id_references(picked, whole)
-    detailed = {address for address in wanted if KINDS[address.kind].details}
+    detailed = {a for a in wanted if KINDS[a.kind].details or KINDS[a.kind].part_of}
     live = live_reader.read_live(reader, directory, wanted, ids, named=named, detailed=detailed)
     then, _ = config_loaded.expand_base(base, names)
     respelled = references.respell_references(then, live, whole) if then is not None else None

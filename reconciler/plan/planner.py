@@ -13,6 +13,7 @@ from reconciler.plan.diff import dropped_fields, references, secrets, three_way
 from reconciler.plan.diff.known_changes import KnownChanges
 from reconciler.plan.evasion import incremental, rules
 from reconciler.plan.guardrails import (
+    access_rules,
     checks,
     experiment_policies,
     lockout,
@@ -121,6 +122,7 @@ def _find_gate_findings(changes: tuple[Change, ...], live: Live) -> Iterator[Fin
     """Find what is wrong with the gates of a plan, and what could not be read of them."""
     yield from findings.find_gate_findings(changes, live)
     yield from rewrites.find_unreadable(changes, live)
+    yield from access_rules.find_notices(changes, live)
 
 
 def _find_evasions(

@@ -73,9 +73,13 @@ class Reader:
         """Return the parsed body of one GET."""
         return self._transport.get(path, params)
 
-    def read_object(self, kind: Kind, ids: Mapping[str, str]) -> Payload:
-        """Return one object as its own endpoint shows it."""
+    def read_object(self, kind: Kind, ids: Mapping[str, str], name: str = "") -> Payload:
+        """Return one object as its own endpoint shows it, or put together from its parts."""
         path = kind.path(kind.item, ids)
+        if kind.parts:
+            parts = {key: self.get(kind.path(part, ids)) for key, part in kind.parts.items()}
+            whole = {"id": ids["id"], "name": name, **parts}
+            return response_shapes.require_object(kind, path, whole)
         return response_shapes.require_object(kind, path, self.get(path))
 
     def list(

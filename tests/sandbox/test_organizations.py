@@ -27,6 +27,7 @@ FIELDS = {
     "members_can_create_projects",
     "members_can_see_org_members",
     "enforce_verified_domains",
+    "uses_most_specific_access_resolution",
     "is_ai_data_processing_approved",
     "is_ai_training_opted_in",
     "is_ai_training_locked",

@@ -49,7 +49,8 @@ class Choice:
         """Return whether a kind is selected; `projects` leaves out kinds outside of projects."""
         if self.kinds:
             return kind in self.kinds
-        return not self.projects or kind == "Project" or KINDS[kind].scope is Scope.PROJECT
+        in_project = KINDS[kind].scope is Scope.PROJECT or KINDS[kind].part_of
+        return not self.projects or kind == "Project" or bool(in_project)
 
     def covers(self, address: Address) -> bool:
         """Return whether an address is selected."""
@@ -57,7 +58,8 @@ class Choice:
             return False
         if self.organizations and address.organization not in self.organizations:
             return False
-        project = address.name if address.kind == "Project" else address.project
+        named = address.kind == "Project" or KINDS[address.kind].part_of
+        project = address.name if named else address.project
         if project is not None and not self.can_name(project):
             return False
         return not self.projects or project is None or project in self.projects
@@ -218,6 +220,8 @@ class PullSelection:
         """Add live objects without a document; `known` has the `id()` of those with a document."""
         for address in sorted(live.resources):
             if not choice.covers(address) and not _is_namesake(address, live, choice):
+                continue
+            if KINDS[address.kind].blank(live.resources[address].payload):
                 continue
             candidates = live.duplicates.get(address, (live.resources[address],))
             unknown = [candidate for candidate in candidates if id(candidate) not in known]

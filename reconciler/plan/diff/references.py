@@ -57,7 +57,8 @@ def resolve_names(
         if resource.lifecycle.absent:
             continue
         kind = KINDS[address.kind]
-        scope, refers = (kind.scope, address.parts[:-1]), kind.refers(resource.spec)
+        scope = (kind.scope, address.parts[:-1])
+        refers = bool(kind.part_of) or kind.refers(resource.spec)
         if not refers and scope in needed_by_scope:
             if needed_by_scope[scope]:
                 edges[address] = needed_by_scope[scope]
@@ -99,6 +100,8 @@ def list_needed(resource: Resource) -> Iterator[tuple[Address, Path]]:
         yield Address("Organization", (address.organization,)), ()
     if address.project is not None:
         yield Address("Project", (address.organization, address.project)), ()
+    if kind.part_of:
+        yield Address(kind.part_of, address.parts), ()
     for reference, path, reference_name in kind.list_references(resource.spec):
         yield reference.target(address, reference_name), path
 

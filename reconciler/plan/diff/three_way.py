@@ -76,7 +76,9 @@ def compare_resource(
 ) -> Change:
     """Return the change of one resource; `drift` and re-planning during apply call this, too."""
     if resource.lifecycle.absent:
-        action = Action.DELETE if live is not None else Action.NONE
+        kind = KINDS[resource.address.kind]
+        exists = live is not None and not kind.blank(live.payload)
+        action = Action.DELETE if exists else Action.NONE
         return _build_change(resource, action, (), live)
     if live is None:
         return _build_change(
@@ -153,7 +155,9 @@ def _compare_fields(
         live_value = live.spec[name] if name in live.spec else kind.defaults.get(name, ABSENT)
         if live_value == value:
             continue
-        managed = values.select_managed(live_value, value, whole=name in kind.atomic)
+        managed = values.select_managed(
+            live_value, value, whole=name in kind.atomic, complete=kind.complete
+        )
         if managed != value:
             unequal[name] = managed
     if base is not None:

@@ -1,6 +1,6 @@
 """Find how two unequal values differ, field by field; lists by the position of their items."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from itertools import zip_longest
 from typing import Any
 
@@ -9,15 +9,20 @@ from reconciler.model import ABSENT, Path
 _EMPTY: tuple[Any, ...] = (None, {}, [], "")
 
 
-def select_managed(live: Any, desired: Any, *, whole: bool = False) -> Any:
+def select_managed(
+    live: Any, desired: Any, *, whole: bool = False, complete: Container[str] = ()
+) -> Any:
     """Return the part of `live` that `desired` writes: what is not written is not managed.
 
-    `whole` keeps everything: for fields that are compared as one value. Lists always are.
+    `whole` keeps everything: for fields that are compared as one value. Lists always are, and so
+    are the mappings in `complete`.
     """
     if whole or live == desired or not isinstance(desired, dict) or not isinstance(live, dict):
         return live
     return {
-        name: select_managed(live[name], value) if name in live else ABSENT
+        name: select_managed(live[name], value, whole=name in complete, complete=complete)
+        if name in live
+        else ABSENT
         for name, value in desired.items()
     }
 

@@ -116,7 +116,9 @@ def _find_late(
     return {
         target
         for target in needs
-        if target.parts[: len(parts)] == parts and moving[target].action is Action.CREATE
+        if len(target.parts) > len(parts)
+        and target.parts[: len(parts)] == parts
+        and moving[target].action is Action.CREATE
     }
 
 

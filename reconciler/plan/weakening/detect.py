@@ -13,12 +13,21 @@ change policies (`policy-weakening-possible`).
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from reconciler.model import GATING_ACTIONS, Action, Change, Finding, Live, Severity, parse_path
+from reconciler.model import (
+    GATING_ACTIONS,
+    Action,
+    Address,
+    Change,
+    Finding,
+    Live,
+    Severity,
+    parse_path,
+)
 from reconciler.plan.approvals import policies as approvals_policies
 from reconciler.plan.approvals import server_generation, write_gates
 from reconciler.plan.approvals.policies import Policy
 from reconciler.plan.approvals.server_generation import Generations
-from reconciler.plan.weakening import widening
+from reconciler.plan.weakening import project_admins, widening
 from reconciler.plan.weakening.compare import Reason, compare_policies
 from reconciler.plan.weakening.membership import PEOPLE, MembershipEffects
 from reconciler.plan.weakening.partial_apply import CompletionCheck, StartedCommits
@@ -26,6 +35,7 @@ from reconciler.plan.weakening.partial_apply import CompletionCheck, StartedComm
 _REPLACED: Final = (
     "until now the policy for experiments or flags gates these writes, without its condition"
 )
+_SHOWN: Final = 10  # sentences of a finding
 _ALLOW: Final = "if intended, apply it separately with --allow-weakening; otherwise undo the change"
 
 
@@ -38,6 +48,7 @@ def find_weakenings(
     """
     live_policies = approvals_policies.list_live_policies(live)
     effects = MembershipEffects(changes, live, _list_kept_policies(changes, live_policies))
+    admins = project_admins.find_new_admins(changes, live)
     completion = CompletionCheck(started, live, changes) if started is not None else None
     generations = server_generation.list_possible_generations(live)
     return tuple(
@@ -47,7 +58,7 @@ def find_weakenings(
         for finding in (
             _check_policy(change, live_policies, effects, completion, generations)
             if change.address.kind == approvals_policies.KIND
-            else _check_people(change, effects, completion)
+            else _check_access(change, admins, _check_people(change, effects, completion))
         )
     )
 
@@ -168,19 +179,28 @@ def _report_completion(change: Change, sentences: Iterable[str]) -> Iterator[Fin
         )
 
 
-def _check_people(
-    change: Change, effects: MembershipEffects, completion: CompletionCheck | None
+def _check_access(
+    change: Change, admins: Mapping[Address, tuple[str, ...]], others: Iterable[Finding]
 ) -> Iterator[Finding]:
-    effect = effects.find_effect(change)
-    if wider := widening.find_widened_settings(change):
+    """Yield one finding about settings and access rules that widen access, then the others."""
+    wider = (*widening.find_widened_settings(change), *admins.get(change.address, ()))
+    if wider:
+        rest = f"; and {len(wider) - _SHOWN} more" if len(wider) > _SHOWN else ""
         yield Finding(
             code="policy-weakened",
             severity=Severity.ERROR,
-            message=f"{change.address} widens access: {_join_sentences(wider)}",
+            message=f"{change.address} widens access: {_join_sentences(wider[:_SHOWN])}{rest}",
             fix=_ALLOW,
             source=change.source,
             address=change.address,
         )
+    yield from others
+
+
+def _check_people(
+    change: Change, effects: MembershipEffects, completion: CompletionCheck | None
+) -> Iterator[Finding]:
+    effect = effects.find_effect(change)
     completing = [
         gain for gain in effect.weaker if completion is not None and completion.covers_gain(gain)
     ]

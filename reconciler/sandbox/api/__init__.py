@@ -20,6 +20,7 @@ from reconciler.sandbox.api.products import (
     experiment_holdout,
     flag_copy,
     flag_rollout,
+    project_access,
     scheduled_change,
 )
 from reconciler.sandbox.requests.routes import Route
@@ -42,6 +43,7 @@ _MODULES = (
     experiment,
     experiment_holdout,
     scheduled_change,
+    project_access,
     activity_log,
 )
 

@@ -31,6 +31,7 @@ _KINDS = {
     "experiment_holdouts": "ExperimentHoldout",
     "scheduled_changes": "ScheduledChange",
     "activity_logs": "LogEntry",
+    "access_controls": "AccessRule",
 }
 _DECISIONS = {"approve", "reject", "cancel"}
 _GATED = {
@@ -40,7 +41,13 @@ _GATED = {
 }
 _BARE_ERRORS = {"unarchive", "copy_flags"}  # beside those of gated actions
 _GATED_RESOURCES = {"feature_flags", "experiments", "experiment_holdouts", "scheduled_changes"}
-_OWN_ANSWERS = {"copy_flags": "CopiedFlags", "available_filters": "LogFilters"}
+_OWN_ANSWERS = {
+    "copy_flags": "CopiedFlags",
+    "available_filters": "LogFilters",
+    "project": "AccessRules",
+    "resources": "AccessRules",
+    "accept": "AccessResolution",
+}
 _GATE_ERRORS = ("Conflict", "Error")
 _ERRORS = {
     "400": "refused",
@@ -130,6 +137,8 @@ def _describe_responses(route: Route, profile: Profile) -> dict[str, Any]:
         return {**answers, "405": _describe_response(route.summary, {"type": "string"})}
     if action == "environments":
         return answers
+    if resource == "access_controls" and route.method == "PUT":
+        answers["204"] = _describe_response("the rule is removed", None)
     code, schema = _describe_success(route, profile)
     return {code: _describe_response(route.summary, schema), **answers}
 

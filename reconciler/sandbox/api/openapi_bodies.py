@@ -56,6 +56,10 @@ BODIES: dict[str, Schema] = {
         """,
         required=("name", "feature_flag_key"),
     ),
+    "access_controls": make_body(
+        "?str: access_level\nstr: resource\n?uuid: organization_member role",
+        required=("access_level",),
+    ),
     "activity_logs": make_body("format: format\nobject: filters", required=("format",)),
 }
 

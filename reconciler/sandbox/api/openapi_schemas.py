@@ -122,11 +122,26 @@ COMPONENTS: dict[str, Schema] = {
         ?str: customer_id is_not_active_reason
         ?bool: is_pending_deletion
         """,
-        optional=LATER_SETTINGS + "?bool: is_ai_training_locked is_ai_training_cta_shown is_hipaa",
+        optional=LATER_SETTINGS
+        + "bool: uses_most_specific_access_resolution\n"
+        + "?bool: is_ai_training_locked is_ai_training_cta_shown is_hipaa",
     ),
     "Domain": make_object(
         "uuid: id\nstr: domain sso_enforcement\nbool: is_verified jit_provisioning_enabled"
     ),
+    "AccessRule": make_object(
+        "str: access_level resource\n?str: resource_id\n?uuid: organization_member role\n"
+        "?int: created_by\ntime: created_at updated_at"
+    ),
+    "AccessRules": make_object(
+        """
+        [AccessRule]: access_controls
+        words: available_access_levels
+        str: default_access_level minimum_access_level maximum_access_level user_access_level
+        bool: user_can_edit_access_levels
+        """
+    ),
+    "AccessResolution": make_object("bool: uses_most_specific_access_resolution"),
     "Member": make_object(_MEMBER, optional="?str: search_match_type"),
     "Role": make_object(
         """

@@ -219,6 +219,7 @@ def _log_change(
     )
 
 
+_RESOLUTION = "uses_most_specific_access_resolution"  # shown since G3, and not writable
 _HIDDEN = {"available_product_features", "created_at", "updated_at", *HIDDEN_SETTINGS}
 
 
@@ -239,6 +240,11 @@ def render_organization(call: Call, organization: Organization) -> dict[str, Any
     hidden = _HIDDEN if call.profile.has_later_fields else _HIDDEN | _LATER
     return {
         **{name: value for name, value in stored.items() if name not in hidden},
+        **(
+            {_RESOLUTION: organization.uses_most_specific_access_resolution}
+            if call.profile.knows_owners
+            else {}
+        ),
         "created_at": format_time(organization.created_at),
         "updated_at": format_time(organization.updated_at),
         "membership_level": member.level if member else None,

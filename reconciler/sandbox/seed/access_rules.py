@@ -22,6 +22,7 @@ def load_rules(item: SeedItem, organization: str) -> list[Rule]:
 
 def _load_rule(item: SeedItem, organization: str) -> Rule:
     rule: Rule = {"resource": item["resource"], "access_level": item["access_level"]}
+    rule |= item.pick(("created_by", "created_at", "updated_at"))
     if item.get("resource_id") is not None:
         rule["resource_id"] = str(item["resource_id"])
     if item.get("role") is not None and item.get("member") is not None:

@@ -64,6 +64,50 @@ def can_enter(project: Project, member: Membership) -> bool:
     return not project.access_control or member.level >= ADMIN or member.user in project.members
 
 
+_LEVELS = ("none", "viewer", "member", "editor", "manager", "admin")  # rising
+
+
+def find_access_level(
+    tx: Transaction, project: Project, member: Membership, resource: str, number: str | None = None
+) -> str | None:
+    """Return the level that the rules of a project give a member; None without a rule.
+
+    It is the highest of those that apply, or that of the most specific subject.
+    """
+    rules = [
+        rule
+        for rule in project.access_controls
+        if rule["resource"] == resource
+        and (resource == "project" or rule.get("resource_id") == number)
+    ]
+    if not rules:
+        return None
+    organization = tx.require(Organization, project.organization)
+    held = find_role_ids(tx, member.user, organization.id)
+    own, by_role, general = list[str](), list[str](), list[str]()
+    for rule in rules:
+        if "member" in rule:
+            own += [rule["access_level"]] if rule["member"] == member.user else []
+        elif "role" in rule:
+            by_role += [rule["access_level"]] if rule["role"] in held else []
+        else:
+            general.append(rule["access_level"])
+    narrow = organization.uses_most_specific_access_resolution
+    levels = (own or by_role or general) if narrow else [*own, *by_role, *general]
+    return max(levels, key=_LEVELS.index) if levels else None
+
+
+def is_editor(level: str | None) -> bool:
+    """Return whether a level lets its holder edit; without a rule, everybody may."""
+    return level is None or _LEVELS.index(level) >= _LEVELS.index("editor")
+
+
+def is_project_admin(tx: Transaction, project: Project, member: Membership) -> bool:
+    """Return whether rules make a member a project admin, which everybody is without a rule."""
+    level = find_access_level(tx, project, member, "project")
+    return member.level >= ADMIN or level in {None, "admin"}
+
+
 def find_visible_users(
     tx: Transaction, organization: Organization, member: Membership | None
 ) -> frozenset[int] | None:

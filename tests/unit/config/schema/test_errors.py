@@ -40,7 +40,7 @@ fix: did you mean "Role"?""",
 R003 a.yaml:1:1: the document has no `kind`
 | metadata: {organization: acme, name: A}
 | ^^^^^^^^
-fix: add `kind:` with one of Organization, Project, Role, Member, ApprovalPolicy, \
+fix: add `kind:` with one of Organization, Project, Role, Member, ProjectAccess, ApprovalPolicy, \
 ExperimentHoldout, FeatureFlag""",
     ),
     "R004": (

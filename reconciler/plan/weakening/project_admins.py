@@ -1,0 +1,145 @@
+"""Find who becomes a project admin by access rules, and so may edit policies (contract 20).
+
+Rules combine in one of two ways: the highest level of those that apply, or the level of the most
+specific subject. The organization says which; a server that does not say may use either.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from reconciler.model import Action, Address, Change, Live, Spec
+from reconciler.plan.weakening.compare import Membership
+from reconciler.plan.weakening.membership import (
+    NEW_MEMBER,
+    build_live_membership,
+    build_planned_membership,
+)
+
+KIND: Final = "ProjectAccess"
+_ADMIN: Final = 8  # level in the organization; rules bind nobody who has it
+_LEVELS: Final = ("none", "member", "admin")  # rising
+_BUILT_IN: Final = "admin"  # of everybody, without a rule
+_RESOLUTION: Final = "uses_most_specific_access_resolution"
+_PEOPLE: Final = frozenset({"Role", "Organization", "Member"})
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """The rules of one project, and the people, at one moment."""
+
+    rules: Mapping[str, Any]
+    membership: Membership
+
+    def list_admins(self, people: frozenset[str], organization: str, *, narrow: bool) -> set[str]:
+        """Return who is a project admin; `narrow`: the most specific rule wins."""
+        roles = {name.casefold(): level for name, level in (self.rules.get("roles") or {}).items()}
+        members = {who.lower(): level for who, level in (self.rules.get("members") or {}).items()}
+        default = self.rules.get("default")
+        admins = set()
+        for person in people:
+            if self.membership.levels.get((organization, person), 0) >= _ADMIN:
+                admins.add(person)
+                continue
+            own = [members[person]] if person in members else []
+            held = [
+                level
+                for name, level in roles.items()
+                if person in _fold(self.membership.members.get((organization, name), ()))
+            ]
+            general = [default] if default is not None else []
+            levels = (own or held or general) if narrow else [*own, *held, *general]
+            if max(levels, key=_LEVELS.index, default=_BUILT_IN) == _BUILT_IN:
+                admins.add(person)
+        return admins
+
+
+def _fold(emails: tuple[str, ...]) -> set[str]:
+    return {email.lower() for email in emails}
+
+
+def find_new_admins(changes: tuple[Change, ...], live: Live) -> Mapping[Address, tuple[str, ...]]:
+    """Return a sentence for each person whom a change makes a project admin.
+
+    A change of the rules itself counts, and one of a role that rules name. A new project has no
+    rules before, so everybody is an admin of it.
+    """
+    planned = {change.address: change for change in changes if change.address.kind == KIND}
+    known = [a for a in live.resources if a.kind == KIND]
+    if not known:
+        return {}
+    before, after = build_live_membership(live), build_planned_membership(changes, live)
+    texts_by_change: dict[Address, list[str]] = {}
+    for address in sorted(known):
+        change = planned.get(address)
+        old = live.resources[address].spec.get("project") or {}
+        new = _predict_rules(change, old)
+        gains, by_rules = _find_gains(
+            address, live, (_State(old, before), _State(new, before), _State(new, after))
+        )
+        for person in sorted(gains):
+            cause = change if person in by_rules else _find_cause(changes, address, person)
+            cause = cause or change
+            if cause is not None:
+                text = _describe_gain(person, address)
+                texts_by_change.setdefault(cause.address, []).append(text)
+    return {address: tuple(texts) for address, texts in texts_by_change.items()}
+
+
+def _predict_rules(change: Change | None, old: Spec) -> Spec:
+    """Return the rules for the project itself after the plan."""
+    if change is None or change.action is Action.NONE or change.desired is None:
+        return old
+    if change.action is Action.DELETE:
+        return {}
+    return {**old, **(change.desired.spec.get("project") or {})}
+
+
+def _find_gains(
+    address: Address, live: Live, states: tuple[_State, _State, _State]
+) -> tuple[set[str], set[str]]:
+    """Return who becomes an admin, and who does by the rules alone, in any possible mode."""
+    organization = address.organization
+    old, ruled, new = states
+    people = frozenset({NEW_MEMBER, *live.people.get(organization, {})})
+    gains, by_rules = set[str](), set[str]()
+    for narrow in _list_modes(organization, live):
+        was = old.list_admins(people, organization, narrow=narrow)
+        gained = new.list_admins(people, organization, narrow=narrow) - was
+        gains |= gained
+        by_rules |= gained & ruled.list_admins(people, organization, narrow=narrow)
+    return gains, by_rules
+
+
+def _list_modes(organization: str, live: Live) -> tuple[bool, ...]:
+    resource = live.resources.get(Address("Organization", (organization,)))
+    if resource is None or _RESOLUTION not in resource.payload:
+        return (False, True)
+    return (bool(resource.payload[_RESOLUTION]),)
+
+
+def _find_cause(changes: tuple[Change, ...], address: Address, person: str) -> Change | None:
+    """Return the change of people that gives a person a role, if one does."""
+    candidates = [
+        change
+        for change in changes
+        if change.action is not Action.NONE
+        and change.address.kind in _PEOPLE
+        and change.address.organization == address.organization
+    ]
+    return next(_rank_causes(candidates, person), None)
+
+
+def _rank_causes(candidates: list[Change], person: str) -> Iterator[Change]:
+    for change in candidates:
+        spec = change.desired.spec if change.desired is not None else {}
+        joins = change.address.kind == "Role" and person in _fold(tuple(spec.get("members") or ()))
+        is_default = change.address.kind == "Organization" and person == NEW_MEMBER
+        if joins or is_default:
+            yield change
+    yield from (change for change in candidates if change.address.kind == "Role")
+
+
+def _describe_gain(person: str, address: Address) -> str:
+    who = "every new member" if person == NEW_MEMBER else person
+    return f"{who} becomes an admin of {address.name}, and may edit its policies"
