@@ -34,7 +34,7 @@ _MAX_TRIES: Final = 2
 
 
 class OpenRequestAction(Enum):
-    """What to do about an open request on a flag that is to be written."""
+    """What to do about an open request on an object that is to be written."""
 
     WAIT = "wait for it: it proposes what the files want"
     REPLACE = "cancel it and file another: this key's user filed it, without votes or a schedule"
@@ -52,12 +52,12 @@ class RefilePolicy(Enum):
 def decide_open_request(
     request: ChangeRequest, *, has_same_intent: bool, stale: bool, me: int | None
 ) -> OpenRequestAction:
-    """Return what to do about an open request before a write to its flag.
+    """Return what to do about an open request before a write to its object.
 
     Args:
-        request: open, on this flag; an unknown state counts as open.
+        request: open, on this object; an unknown state counts as open.
         has_same_intent: whether it proposes what the files want, and nothing else.
-        stale: whether the flag has changed since, so that it can never be applied.
+        stale: whether the object has changed since, so that it can never be applied.
         me: the user ID of this key, if it is known.
 
     """
@@ -108,20 +108,20 @@ class RequestIndex:
 def find_open_gate(
     requests: RequestIndex,
     change: Change,
-    live_flag: LiveResource | None,
+    live_resource: LiveResource | None,
     evaluator: GateEvaluator,
     evaluations: tuple[CallEvaluation, ...],
 ) -> Gate | None:
-    """Return the gate of an open request on this flag: another write would make it stale."""
-    classified = _classify_requests(requests, change, live_flag, evaluator.me)
+    """Return the gate of an open request on this object: another write would make it stale."""
+    classified = _classify_requests(requests, change, live_resource, evaluator.me)
     if not classified:
         return None
     waits = [request for request, action in classified if action is OpenRequestAction.WAIT]
     blocking = [request for request, action in classified if action is not OpenRequestAction.WAIT]
     request = (blocking or waits)[0]
     if blocking:
-        return _build_conflicting_gate(requests, request, change, live_flag, evaluator)
-    gate = build_request_gate(request, evaluator, stale=_is_stale(requests, request, live_flag))
+        return _build_conflicting_gate(requests, request, change, live_resource, evaluator)
+    gate = build_request_gate(request, evaluator, stale=_is_stale(requests, request, live_resource))
     duplicates = [
         duplicate.id for duplicate in waits[1:] if duplicate.action_key == request.action_key
     ]
@@ -143,12 +143,12 @@ def _build_conflicting_gate(
     requests: RequestIndex,
     request: ChangeRequest,
     change: Change,
-    live_flag: LiveResource | None,
+    live_resource: LiveResource | None,
     evaluator: GateEvaluator,
 ) -> Gate:
     """Return the gate of a request for something else: apply replaces it, or it blocks."""
-    stale = _is_stale(requests, request, live_flag)
-    if list_superseded(requests, change, live_flag, evaluator.me):
+    stale = _is_stale(requests, request, live_resource)
+    if list_superseded(requests, change, live_resource, evaluator.me):
         gate = build_request_gate(request, evaluator, stale=stale, replaced=True)
         return replace(
             gate,
@@ -177,9 +177,9 @@ _BLOCKED_NOTE: Final = (
 
 
 def _classify_requests(
-    requests: RequestIndex, change: Change, live_flag: LiveResource | None, me: int | None
+    requests: RequestIndex, change: Change, live_resource: LiveResource | None, me: int | None
 ) -> list[tuple[ChangeRequest, OpenRequestAction]]:
-    """Return every open request on the flag, oldest first, and what to do about it."""
+    """Return every open request on the object, oldest first, and what to do about it."""
     open_requests = [
         request
         for request in requests.find_for(change)
@@ -190,8 +190,8 @@ def _classify_requests(
             request,
             decide_open_request(
                 request,
-                has_same_intent=request_matching.has_same_intent(request, change, live_flag),
-                stale=_is_stale(requests, request, live_flag),
+                has_same_intent=request_matching.has_same_intent(request, change, live_resource),
+                stale=_is_stale(requests, request, live_resource),
                 me=me,
             ),
         )
@@ -200,10 +200,10 @@ def _classify_requests(
 
 
 def list_superseded(
-    requests: RequestIndex, change: Change, live_flag: LiveResource | None, me: int | None
+    requests: RequestIndex, change: Change, live_resource: LiveResource | None, me: int | None
 ) -> tuple[str, ...]:
     """Return the open requests to cancel before a change; none unless all can be cancelled."""
-    classified = _classify_requests(requests, change, live_flag, me)
+    classified = _classify_requests(requests, change, live_resource, me)
     if any(action is not OpenRequestAction.REPLACE for _, action in classified):
         return ()
     return tuple(request.id for request, _ in classified)
@@ -292,7 +292,7 @@ def _list_excluded(
 
 
 def apply_past_requests(
-    past: RequestIndex, change: Change, live_flag: LiveResource | None, gate: Gate
+    past: RequestIndex, change: Change, live_resource: LiveResource | None, gate: Gate
 ) -> Gate:
     """Return the gate after the past requests of the same intent: rejected, or filed once more."""
     if gate.verdict not in {Verdict.APPROVAL, Verdict.SPLIT}:
@@ -300,7 +300,7 @@ def apply_past_requests(
     same_requests = [
         request
         for request in past.find_for(change)
-        if request_matching.has_same_intent(request, change, live_flag)
+        if request_matching.has_same_intent(request, change, live_resource)
     ]
     match decide_refiling(same_requests):
         case RefilePolicy.NONE:

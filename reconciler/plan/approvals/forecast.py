@@ -123,22 +123,22 @@ class _Forecaster:
 
     def _forecast_for(self, change: Change, generation: Generation) -> Change:
         scope = change.address.parts[:-1]
-        live_flag = self._objects.get((change.address.kind, scope, change.live_id or ""))
-        evaluations = self._evaluator.evaluate_calls(change, live_flag, generation)
+        live_resource = self._objects.get((change.address.kind, scope, change.live_id or ""))
+        evaluations = self._evaluator.evaluate_calls(change, live_resource, generation)
         if off := is_off(self._live, change.address.organization):
             if any(evaluation.policy is not None for evaluation in evaluations):
                 change = replace(change, warnings=(*change.warnings, _report_gate_off(change)))
             evaluations = ()
         gate = change_requests.find_open_gate(
-            self._open, change, live_flag, self._evaluator, evaluations
+            self._open, change, live_resource, self._evaluator, evaluations
         )
         if gate is not None and gate.request_plan in REPLACES:
             gate = _merge_replaced_gate(
-                gate, self._build_new_gate(change, live_flag, evaluations, generation)
+                gate, self._build_new_gate(change, live_resource, evaluations, generation)
             )
         if gate is None:
-            gate = self._build_new_gate(change, live_flag, evaluations, generation)
-            gate = change_requests.apply_past_requests(self._rejected, change, live_flag, gate)
+            gate = self._build_new_gate(change, live_resource, evaluations, generation)
+            gate = change_requests.apply_past_requests(self._rejected, change, live_resource, gate)
             if scope in self._closed and not off:
                 reason = f"open change requests cannot be read: {self._closed[scope]}"
                 gate = replace(
@@ -149,7 +149,7 @@ class _Forecaster:
     def _build_new_gate(
         self,
         change: Change,
-        live_flag: LiveResource | None,
+        live_resource: LiveResource | None,
         evaluations: tuple[CallEvaluation, ...],
         generation: Generation,
     ) -> Gate:
@@ -158,7 +158,7 @@ class _Forecaster:
         if is_split and generation is not Generation.G1:
             if change.action is Action.CREATE:
                 evaluations = self._evaluator.evaluate_calls(
-                    change, live_flag, generation, split=True
+                    change, live_resource, generation, split=True
                 )
             gate = self._build_split_gate(evaluations)
             return replace(gate, steps=self._list_steps(change, evaluations, split=True))
