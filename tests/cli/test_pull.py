@@ -85,8 +85,8 @@ def test_each_collection_is_listed_once_and_nothing_is_sent(world):
 
     asked = [(row["method"], row["path"], str(row["query"])) for row in repo.sandbox.requests()]
     assert {"GET"} == {method for method, _, _ in asked}
-    # Archived flags are a separate list, and only a project itself shows its settings.
-    assert len(asked) == len(set(asked)) == 1 + 3 + 2 * 5
+    # Archived flags are a separate list. Projects show settings themselves, and rules in two parts.
+    assert len(asked) == len(set(asked)) == 1 + 3 + 2 * 7
 
 
 def test_only_changed_values_are_rewritten(world):
