@@ -259,7 +259,7 @@ def _read_start(filters: Mapping[str, Any]) -> datetime | timedelta | None:
     try:
         return timedelta(seconds=parse_duration(since))
     except (ValueError, OverflowError) as error:
-        message = f"invalid duration for --since: {since!r}; write 30m, 36h, 7d"
+        message = f"invalid duration: {since!r}; write 30m, 36h, 7d"
         raise click.BadParameter(message, param_hint="--since") from error
 
 

@@ -97,7 +97,7 @@ def _make_unmatched_error(pattern: str, known: Collection[Address], state: str) 
         why=f"it is neither an address nor a name of a {state} resource",
         fix=f"did you mean {' or '.join(nearest)}?"
         if nearest
-        else "`reconciler list` shows the addresses",
+        else f"`reconciler list{'' if state == 'declared' else f' --{state}'}` shows the addresses",
     )
 
 

@@ -143,6 +143,14 @@ def test_a_name_that_matches_nothing_suggests_the_nearest(repo, pattern, words):
         assert f"no declared resource matches '{pattern}'" in done.err
 
 
+@pytest.mark.parametrize("option", ["--live", "--unmanaged"])
+def test_the_command_that_is_suggested_lists_what_was_searched(repo, option):
+    """Not what is declared, where something live was named."""
+    done = repo.run("list", option, "--select", "nothing-like-it")
+
+    assert (1, True) == (done.code, f"`reconciler list {option}` shows" in done.err), done.err
+
+
 def test_a_saved_plan_keeps_the_address(repo):
     """It applies what was reviewed."""
     repo.run("plan", "--select", "a", "--out", "plan.json")

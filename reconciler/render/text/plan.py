@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from reconciler.model import Change, Plan
+from reconciler.model.units import format_time
 from reconciler.render.shared import attribution, findings, phrases, summary
 from reconciler.render.shared.options import RenderOptions, Zoom
 from reconciler.render.shared.sanitize import count_columns, escape
@@ -106,7 +107,7 @@ def _format_header(name: str, base: str, plan: Plan, look: TextStyle) -> Iterato
         for line in wrap(escape(base), indent="", width=look.width, hang=""):
             yield look.paint(line, "dim")
     if look.verbose:
-        creation = f"made {plan.created_at}, " if plan.created_at else ""
+        creation = f"made {format_time(plan.created_at)}, " if plan.created_at else ""
         sent = phrases.count(plan.requests.reads, "request")
         yield look.paint(escape(f"{creation}{sent} sent; files {plan.desired_digest}"), "dim")
 
