@@ -162,6 +162,7 @@ KIND = Kind(
     item="/api/projects/{id}/",
     plural="access",
     api_scope="access_control",
+    introduced="autumn 2026",
     to_spec=to_spec,
     to_payload=dict,
     canonical=normalize,

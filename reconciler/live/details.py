@@ -77,6 +77,8 @@ def read_object(
     try:
         payload = reader.read_object(kind, ids, name)
     except NotFoundError:
+        if kind.parts:
+            raise  # the project is listed, so this server does not have them
         return ()
     if kind.identity(payload) != ids["id"]:
         path = kind.path(kind.item, ids)

@@ -346,3 +346,13 @@ def test_a_lost_answer_is_read_back(make, effect, point):
     assert repo.sandbox.call("POST", "/_sandbox/faults", faults)[0] == 200
     repo.run("apply", "--yes")
     converge(repo)
+
+
+def test_an_older_server_does_not_offer_rules(make):
+    """The document is an error, and a pull is silent about them."""
+    repo = make({**seed(), "profile": "g2"}, survey={"default": "viewer"})
+    planned = repo.run("plan", "--format", "json")
+
+    assert planned.code == 1
+    assert [code for code, _ in errors(planned)] == ["unreadable"]
+    assert repo.run("pull", "--out", "pulled").code == 0
