@@ -1,7 +1,7 @@
 """Check that the gate held: a write that passes where approval was forecast is an incident.
 
-As little as possible may be live by then. The first write under each policy goes alone; the others
-follow when it was held back.
+As little as possible may be live by then. The first write under each policy is sent before the
+others, which follow when it was held back.
 """
 
 from collections.abc import Hashable
@@ -98,7 +98,7 @@ class PolicyTurns:
 
     def __init__(self) -> None:
         self.incident: Address | None = None
-        self._busy: dict[Hashable, Address] = {}  # what one write holds alone, until it ends
+        self._busy: dict[Hashable, Address] = {}  # what one write holds exclusively, until it ends
         self._proven: set[str] = set()  # policies that have held a write back in this run
         self._taken: dict[_Scope, Outcome] = {}  # projects whose one create is another flag's
 
@@ -144,7 +144,7 @@ class PolicyTurns:
         return None
 
     def _list_needs(self, change: Change) -> tuple[Hashable, ...]:
-        """List what a change must hold alone: an unproven policy, its project's one create."""
+        """List what a change must hold exclusively: an unproven policy, or its project's create."""
         if not _expects_request(change):
             return ()
         needs: list[Hashable] = []

@@ -113,7 +113,7 @@ def _carry_out(
             options.workers, interrupt.stop, checks.CODES, options.wait_s, status
         )
         for outcome in apply.apply(planned, world, writer, journal, options=running):
-            earlier = outcomes.get(outcome.address)  # it waits as before, whoever has voted
+            earlier = outcomes.get(outcome.address)  # it waits as before; only votes differ
             again = earlier is not None and replace(earlier, awaits=outcome.awaits) == outcome
             outcomes[outcome.address] = outcome
             if options.on_outcome is not None:

@@ -182,7 +182,7 @@ def run(arguments: Sequence[str]) -> int:
         )
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  never a traceback
         signals.mark_ended()
-        ours = isinstance(error.__cause__, EOFError)  # at a question click says Abort alone
+        ours = isinstance(error.__cause__, EOFError)  # at a question click raises only Abort
         failure = error.__cause__ if ours and error.__cause__ else error
         code = _code(_meaning(failure), options["color"])
     else:

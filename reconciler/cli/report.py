@@ -1,6 +1,6 @@
 """`--report DIR`: what a run was about and what became of it, as files for a build's artifacts.
 
-A report is told about, never asked: that it cannot be written changes no result and no exit code.
+If a report cannot be written, no result and no exit code changes.
 """
 
 import json

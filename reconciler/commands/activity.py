@@ -204,7 +204,7 @@ def _explain_refusals() -> Iterator[None]:
         error.fix = "upgrade the plan to one that has the audit log"
         raise
     except PermissionDeniedError as error:
-        if "owners can view" in error.detail:  # contract 11.1: no code tells it from other refusals
+        if "owners can view" in error.detail:  # contract 11.1: no code distinguishes it
             error.fix = (
                 "use the key of an admin or owner, or --project NAME --project-log: "
                 "a project's own log is open to its members"

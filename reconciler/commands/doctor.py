@@ -273,7 +273,8 @@ def _lacks(scope: str, breaks: str) -> Check:
 def _check_refusal(scope: str, reason: str, breaks: str, far: _Far) -> Iterator[Check]:
     """Check a read that was refused: because of a scope, a level, or something else.
 
-    Every refusal has the same status and code (contract 1.2): only PostHog's text tells them apart.
+    Every refusal has the same status and code (contract 1.2): only PostHog's text distinguishes
+    them.
     """
     words = reason.lower()
     if "scope" in words and "scoped" not in words:
@@ -283,7 +284,7 @@ def _check_refusal(scope: str, reason: str, breaks: str, far: _Far) -> Iterator[
             int(organization.get("membership_level") or ADMIN) < ADMIN
             for organization in far.organizations
         ):
-            return  # the level is a row of its own
+            return  # the level has its own row
         message = f"the key's user may not read {scope.partition(':')[0]}"
         yield Check("level", PROBLEM, message, breaks, "use the key of an admin or owner")
     else:

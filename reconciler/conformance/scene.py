@@ -1,7 +1,7 @@
 """What probes are made of: a flag of ours, a policy of ours, a gated write and its request.
 
-An id is never taken from one answer alone: it is looked up, so that an answer that is wrong is one
-difference and not the end of everything that follows.
+An id is never taken from a single response: it is looked up, so that a wrong response is one
+difference and does not end everything that follows.
 """
 
 from collections.abc import Mapping

@@ -147,7 +147,7 @@ def _check_failure(
 ) -> None:
     """Raise GitError for failures that no caller handles.
 
-    Git has one exit code for all of them: only its text tells them apart.
+    Git has one exit code for all of them: only its text distinguishes them.
     """
     if b"promisor remote" in result.stderr:
         raise make_partial_clone_error()

@@ -65,7 +65,7 @@ class History:
         return recent_commits.load_since(commit, self.target, words, tree=tree)
 
     def find_base_time(self) -> datetime | None:
-        """Return when the base was committed, by the clock of this machine."""
+        """Return when the base was committed, on the local clock."""
         if self.base is None:
             return None
         return repository.estimate_commit_time(

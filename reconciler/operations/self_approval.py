@@ -169,11 +169,11 @@ class SelfApprovalCheck:
                     yield payload
         except AuthenticationError:
             raise
-        except ApiError:  # who may not read requests is told so elsewhere
+        except ApiError:  # another finding says that requests cannot be read
             return
 
     def _local(self, at: object) -> datetime | None:
-        """Return a time of the server by the clock here, which git has its dates from."""
+        """Return a time of the server on the local clock, which git uses for its dates."""
         moment = parse_time(at)
         return moment - self._skew if moment is not None else None
 

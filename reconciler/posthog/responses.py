@@ -183,7 +183,7 @@ def _read_success(call: Call, response: Response) -> Any:
             return None
         raise build_unreadable(call, response, "which does not show that the object was deleted")
     if call.method == "PUT" and response.status == _NO_CONTENT:
-        return None  # a part that is not there any more; whoever sent it reads the whole back
+        return None  # a deleted part; the caller reads the whole back
     if call.writes and response.status not in _WRITTEN:
         raise build_unreadable(call, response, "which does not show what was written")
     if not call.writes and response.status != _OK:

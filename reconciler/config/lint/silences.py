@@ -41,7 +41,7 @@ class Silences:
     def find_unused(self, *, live: bool) -> Iterator[Finding]:
         """Yield a warning for each silence that is invalid, or silenced nothing in this run.
 
-        `live`: those of the live checks alone, which nobody can tell about offline.
+        `live`: only those of the live checks, which offline runs cannot evaluate.
         """
         for entries in self.by_document.values():
             seen: set[str] = set()

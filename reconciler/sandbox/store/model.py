@@ -80,8 +80,8 @@ class Organization:
     is_not_active_reason: str | None = None
     is_pending_deletion: bool | None = False
     evaluation_contexts_enabled: bool = True  # PostHog's own switch, in no response
-    owner_scoping: bool = False  # likewise: policies by the owner of a flag (contract 5.8)
-    uses_most_specific_access_resolution: bool = False  # likewise: how access rules combine
+    owner_scoping: bool = False  # another switch: policies by the owner of a flag (5.8)
+    uses_most_specific_access_resolution: bool = False  # another: how access rules combine
     domains: list[Json] = field(default_factory=list)  # {domain, is_verified}
 
     def lists_domain(self, email: str) -> bool:

@@ -24,7 +24,7 @@ class _Kept:
 
 
 class ResponseCache:
-    """A small store of encoded responses, oldest first. Whoever writes clears it."""
+    """A small store of encoded responses, oldest first. Every write clears it."""
 
     def __init__(self) -> None:
         self._kept: dict[Hashable, _Kept] = {}
