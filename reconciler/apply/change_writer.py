@@ -382,7 +382,7 @@ class _Worker:
 
     def _describe_unknown_name(self, error: UnknownNameError) -> Problem:
         sent = self._progress.attempts
-        state = f"{sent} of its calls were sent" if sent else "not sent"
+        state = f"requests sent: {sent}" if sent else "not sent"
         return Problem(str(error), "it was known when the plan was made", state, "run plan again")
 
     def _describe_defect(self, error: Exception) -> Problem:

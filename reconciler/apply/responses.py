@@ -231,8 +231,10 @@ def end_interrupted(progress: Progress, error: ReconcilerError) -> ChangeEnded:
     if not progress.attempts:
         what = Problem("not started", error.what, "not sent", APPLY_AGAIN)
         return ChangeEnded(Result.SKIPPED, what, detail=Detail.NOT_STARTED)
-    state = f"{progress.attempts} of its calls were sent, the rest was not"
-    return ChangeEnded(Result.SKIPPED, Problem("cut short", error.what, state, APPLY_AGAIN))
+    state = f"requests sent: {progress.attempts}; the others were not sent"
+    return ChangeEnded(
+        Result.SKIPPED, Problem("stopped before it was complete", error.what, state, APPLY_AGAIN)
+    )
 
 
 def is_early(progress: Progress, error: ReconcilerError) -> bool:
