@@ -13,8 +13,8 @@ READING = "reading PostHog: "
 
 @pytest.fixture(scope="module")
 def slow_sandbox():
-    """A server that needs longer for one response than a command reads without progress."""
-    with support.sandbox_process("--latency", "550") as running:
+    """A server so slow that each command reads for longer than it does without progress."""
+    with support.sandbox_process("--latency", "300") as running:
         yield running
 
 
