@@ -46,9 +46,19 @@ WRITING = frozenset(
     type=click.Choice(IDENTITIES),
     help="How people are named. In full, but by initials in a build of a public repository.",
 )
-@click.option("--adopt", "action", flag_value="adopt", help="Write live values into the files.")
-@click.option("--patch", "action", flag_value="patch", help="Print that as a diff instead.")
-@click.option("--revert", "action", flag_value="revert", help="Write the files' values back.")
+@click.option(
+    "--adopt",
+    "actions",
+    flag_value="adopt",
+    multiple=True,
+    help="Write live values into the files.",
+)
+@click.option(
+    "--patch", "actions", flag_value="patch", multiple=True, help="Print that as a diff instead."
+)
+@click.option(
+    "--revert", "actions", flag_value="revert", multiple=True, help="Write the files' values back."
+)
 @options.formats("text", "json", "markdown", "html", "sarif")
 @options.zoom
 @options.yes
@@ -66,7 +76,7 @@ def command(
     since: str | None,
     only: tuple[str, ...],
     identities: str | None,
-    action: str | None,
+    actions: tuple[str, ...],
     format_: str,
     yes: bool,
     allow_destroy: tuple[str, ...],
@@ -77,6 +87,7 @@ def command(
     concurrency: int,
 ) -> int:
     """Compare what the files declare at a commit with what is live. Exits 2 on drift."""
+    action = _choose_action(actions)
     _refuse_misplaced(action, format_)
     seconds = _parse_since(since)
     target, facts = session.target(paths), session.facts()
@@ -119,6 +130,16 @@ def _print_report(session: Session, target: Target, report: Plan, format_: str) 
         return 1
     notify_drift.notify(session, target, report)
     return DRIFTED if any(change.hold is None for change in report.writes) else 0
+
+
+def _choose_action(actions: tuple[str, ...]) -> str | None:
+    """Return the only action, if one is given."""
+    named = tuple(dict.fromkeys(actions))
+    if len(named) > 1:
+        raise UsageError(
+            f"drift takes one of --{', --'.join(named)}", fix="run drift once for each"
+        )
+    return named[0] if named else None
 
 
 def _refuse_misplaced(action: str | None, format_: str) -> None:

@@ -454,3 +454,12 @@ def test_a_format_that_says_nothing_of_files_is_a_slip(committed, options):
     done = committed(CONFIG, two()).run("drift", *options)
 
     assert (64, True) == (done.code, "has no format" in done.err)
+
+
+@pytest.mark.parametrize("options", [("--adopt", "--revert"), ("--patch", "--adopt")])
+def test_two_ways_to_end_drift_are_a_usage_error(world, options):
+    """The last one must not win silently."""
+    done = world(acme.seed()).run("drift", *options)
+
+    assert 64 == done.code
+    assert f"drift takes one of {', '.join(options)}" in done.err
