@@ -27,7 +27,7 @@ from reconciler.model import (
     parse_path,
 )
 
-_PLURAL: Final = {"ApprovalPolicy": "approval policies"}
+_PLURAL: Final = {"ApprovalPolicy": "approval policies", "ProjectAccess": "access rules"}
 
 
 Covers = Callable[[Address, Spec | None, Spec | None, datetime], Cover]

@@ -166,6 +166,7 @@ def documents(dice):
             {"project": "Mobile", "action": action}
             for action in ("feature_flag.enable", "feature_flag.update", "inert.action")
         ],
+        "ProjectAccess": [{"project": "Web"}],
         "ExperimentHoldout": [{"project": "Web", "name": f"Holdout {n}"} for n in range(3)],
         "FeatureFlag": [{"project": "Web", "key": f"flag-{n}"} for n in range(12)],
     }
@@ -174,6 +175,8 @@ def documents(dice):
         spec = validator.find_schema(kind, "spec")
         for names in metadata:
             found = fields(dice, spec)
+            if kind == "ProjectAccess":  # other levels may lock somebody out, or make admins
+                found = {"feature_flag": {"default": dice.choice(["viewer", "editor", None])}}
             if kind == "ApprovalPolicy":
                 found.setdefault("approvers", {"quorum": 1, "users": PEOPLE[:1]})
             if kind == "Organization":  # guardrails refuse to widen what people can do
