@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from reconciler import __version__
 from reconciler.ci.build import Build
@@ -124,12 +124,18 @@ def load_settings(
         raise _make_unusable_error(display, problem) from None
     if secrets := list(find_secret_keys(data, display)):
         raise _make_settings_error(secrets, data.decode("utf-8-sig", "replace"))
-    _check_program_version(data, display)
-    return parse_settings(data, file=settings_file, display=display, given=given)
+    return parse_settings(
+        data, file=settings_file, display=display, given=given, checks_version=True
+    )
 
 
 def parse_settings(
-    data: bytes, *, file: Path, display: str, given: tuple[Path, ...] = ()
+    data: bytes,
+    *,
+    file: Path,
+    display: str,
+    given: tuple[Path, ...] = (),
+    checks_version: bool = False,
 ) -> Settings:
     """Parse settings from the content of a file of the working tree, or of a commit.
 
@@ -138,9 +144,11 @@ def parse_settings(
         file: the file it comes from; its paths are relative to that folder.
         display: its name in messages.
         given: absolute paths from the command line, which win.
+        checks_version: whether the file must be for this version of the program. That of the
+            base need not be: its commit may be older than the program.
 
     """
-    node, text = _read_document(data, display)
+    node, text = _read_document(data, display, checks_version=checks_version)
     findings: list[Finding] = []
     targets = build_targets(node, file, given, findings)
     if findings:
@@ -157,7 +165,7 @@ def _make_unusable_error(display: str, problem: RefusedError) -> ConfigError:
     return ConfigError(f"{display}: {finding.message}", findings=(finding,), why=finding.why)
 
 
-def _read_document(data: bytes, display: str) -> tuple[MappingNode, str]:
+def _read_document(data: bytes, display: str, *, checks_version: bool) -> tuple[MappingNode, str]:
     """Return the only document of the file, well-formed, and the text."""
     findings: list[Finding] = []
     documents = reader.read_documents(data, display, findings)
@@ -165,6 +173,8 @@ def _read_document(data: bytes, display: str) -> tuple[MappingNode, str]:
     if not findings and len(documents) != 1:
         message = f"{len(documents)} documents instead of one"
         findings.append(make_error("R005", message, Source(display, 1), fix="write one mapping"))
+    if not findings and checks_version:  # before the schema, which rejects newer fields
+        findings.extend(_check_program_version(documents[0].value))
     if not findings and not validator.accepts("reconciler", documents[0].value):
         split = split_lines(text)
         findings = explain_errors(
@@ -175,19 +185,11 @@ def _read_document(data: bytes, display: str) -> tuple[MappingNode, str]:
     return documents[0].value, text
 
 
-def _check_program_version(data: bytes, display: str) -> None:
-    """Raise ConfigError if the file is for another version of the program.
-
-    This comes before the schema, which would reject what a newer version has added. A file that
-    cannot be read so far is reported by the schema's check. The base is not checked: its commit
-    may be older than the version of the program.
-    """
-    documents = reader.read_documents(data, display, [])
-    node = documents[0].value if documents else None
-    if not isinstance(node, MappingNode):
-        return
-    if findings := [*_check_required_version(node), *_check_format(node)]:
-        raise _make_settings_error(findings, data.decode("utf-8-sig", "replace"))
+def _check_program_version(node: Any) -> Iterator[Finding]:
+    """Yield an error if the file is for another version of the program."""
+    if isinstance(node, MappingNode):
+        yield from _check_required_version(node)
+        yield from _check_format(node)
 
 
 def _check_format(node: MappingNode) -> Iterator[Finding]:
