@@ -4,8 +4,9 @@ A pool that starts its threads on demand loses the call that it just received if
 refuses another thread (a limit on processes or memory), in the middle of a run.
 """
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from threading import Event
 
 from reconciler.errors import ReconcilerError
@@ -30,6 +31,17 @@ def start_pool(workers: int, name: str) -> ThreadPoolExecutor:
         state="this step sent nothing",
         fix="raise the limit (ulimit -u, ulimit -v, the container's pids limit), or run fewer jobs",
     )
+
+
+@contextmanager
+def open_pool(workers: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """Yield a pool as `start_pool` returns it; an exception cancels what has not begun."""
+    with start_pool(workers, name) as pool:
+        try:
+            yield pool
+        except BaseException:  # Ctrl-C as well: nothing that is queued may delay it
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _occupy(pool: ThreadPoolExecutor, count: int) -> int:

@@ -1,11 +1,10 @@
 """Read objects one by one, where no listing shows them, or only some of their fields."""
 
 from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from reconciler import worker_pool
-from reconciler.errors import NotFoundError
+from reconciler.errors import ApiError, NotFoundError
 from reconciler.kinds import KINDS
 from reconciler.live.gaps import OF_ONE_SCOPE, build_gap
 from reconciler.live.names import build_taker
@@ -28,29 +27,37 @@ def read_details(reading: "Reading", addresses: Collection[Address]) -> None:
     wanted = tuple(_list_wanted(reading, addresses))
     if not wanted:
         return
-    with worker_pool.start_pool(min(_WORKERS, len(wanted)), "details") as pool:
+    shown: dict[Place, dict[str, tuple[Payload, ...]]] = {}
+    refused: set[Place] = set()
+    with worker_pool.open_pool(min(_WORKERS, len(wanted)), "details") as pool:
         futures = [
             (place, ids["id"], pool.submit(read_object, reading.reader, KINDS[place[0]], ids, name))
             for place, ids, name in wanted
         ]
-        try:
-            for place, id_, future in futures:
-                _replace_listed(reading, place, id_, future)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for place, id_, future in futures:
+            try:
+                shown.setdefault(place, {})[id_] = future.result()
+            except OF_ONE_SCOPE as error:
+                if place not in refused:
+                    _note_refusal(reading, place, error)
+                refused.add(place)
+    for place in shown.keys() - refused:
+        _replace_listed(reading, place, shown[place])
 
 
 def _list_wanted(
     reading: "Reading", addresses: Collection[Address]
 ) -> Iterator[tuple[Place, Mapping[str, str], str]]:
     """Yield the collection, the ids for the path, and the name of each object."""
-    for kind_name, scope in sorted({(a.kind, a.parts[:-1]) for a in addresses}):
-        kind, ids = KINDS[kind_name], reading.find_ids(scope)
-        names = {a.name for a in addresses if (a.kind, a.parts[:-1]) == (kind_name, scope)}
-        pinned = {i for a, i in reading.pins.items() if a.kind == kind_name and a in addresses}
-        for id_, name in _list_known(reading, kind, scope):
-            if ids and (ALL in names or name in names or id_ in pinned):
+    names_by_place: dict[Place, set[str]] = {}
+    wanted = frozenset(addresses)
+    for address in addresses:
+        names_by_place.setdefault((address.kind, address.parts[:-1]), set()).add(address.name)
+    pinned = {(a.kind, id_) for a, id_ in reading.pins.items() if a in wanted}
+    for (kind_name, scope), names in sorted(names_by_place.items()):
+        ids = reading.find_ids(scope)
+        for id_, name in _list_known(reading, KINDS[kind_name], scope):
+            if ids and (ALL in names or name in names or (kind_name, id_) in pinned):
                 yield (kind_name, scope), {**ids, "id": id_}, name
 
 
@@ -88,24 +95,27 @@ def read_object(
     return () if payload.get("deleted") else (payload,)
 
 
+def _note_refusal(reading: "Reading", place: Place, error: ApiError) -> None:
+    """Make a collection unreadable, unless its listing was refused before."""
+    reading.payloads.pop(place, None)
+    if all((gap.kind, gap.scope) != place for gap in reading.unreadable):
+        reading.unreadable.append(build_gap(*place, error))
+
+
 def _replace_listed(
-    reading: "Reading", place: Place, id_: str, future: "Future[tuple[Payload, ...]]"
+    reading: "Reading", place: Place, shown: Mapping[str, tuple[Payload, ...]]
 ) -> None:
-    try:
-        payloads = future.result()
-    except OF_ONE_SCOPE as error:
-        reading.payloads.pop(place, None)
-        if all((gap.kind, gap.scope) != place for gap in reading.unreadable):
-            reading.unreadable.append(build_gap(*place, error))
-        return
-    if KINDS[place[0]].part_of:
-        reading.payloads[place] = (*reading.payloads.get(place, ()), *payloads)
+    """Replace the rows of a collection, by id; parts of projects have no listing to replace."""
+    kind = KINDS[place[0]]
+    if kind.part_of:
+        rows = (payload for payloads in shown.values() for payload in payloads)
+        reading.payloads[place] = (*reading.payloads.get(place, ()), *rows)
         reading.read_singly.add(place)
     elif place in reading.payloads:
-        kind = KINDS[place[0]]
         take = build_taker(kind)
+        taken = {id_: tuple(map(take, payloads)) for id_, payloads in shown.items()}
         reading.payloads[place] = tuple(
             row
             for listed in reading.payloads[place]
-            for row in (map(take, payloads) if kind.identity(listed) == id_ else (listed,))
+            for row in taken.get(kind.identity(listed), (listed,))
         )

@@ -216,14 +216,10 @@ class Reading:
     def _gather(
         self, tasks: Mapping[tuple[str, tuple[str, ...]], Callable[[], tuple[Payload, ...]]]
     ) -> None:
-        with worker_pool.start_pool(min(WORKERS, len(tasks)), "list") as pool:
+        with worker_pool.open_pool(min(WORKERS, len(tasks)), "list") as pool:
             futures = {key: pool.submit(task) for key, task in tasks.items()}
-            try:
-                for key, future in futures.items():
-                    self._collect(key, future)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+            for key, future in futures.items():
+                self._collect(key, future)
 
     def _collect(
         self, key: tuple[str, tuple[str, ...]], future: Future[tuple[Payload, ...]]

@@ -97,29 +97,23 @@ class _PartialReading(Reading):
 
     def read_objects(self, places: Mapping[Place, Collection[WantedObject]]) -> None:
         """Read objects one by one, concurrently; note a refused collection once."""
-        with worker_pool.start_pool(WORKERS, "again") as pool:
+        with worker_pool.open_pool(WORKERS, "again") as pool:
             futures = [
                 (place, pool.submit(self._build_task_for(place, wanted)))
                 for place in sorted(places)
                 for wanted in places[place]
             ]
             objects_by_place: dict[Place, dict[str, Payload]] = {place: {} for place in places}
-            try:
-                for place, future in futures:
-                    try:
-                        payloads = future.result()
-                    except OF_ONE_SCOPE as error:
-                        if objects_by_place.pop(place, None) is not None:
-                            self.unreadable.append(build_gap(*place, error))
-                        continue
-                    if place in objects_by_place:
-                        identity = KINDS[place[0]].identity
-                        objects_by_place[place] |= {
-                            identity(payload): payload for payload in payloads
-                        }
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+            for place, future in futures:
+                try:
+                    payloads = future.result()
+                except OF_ONE_SCOPE as error:
+                    if objects_by_place.pop(place, None) is not None:
+                        self.unreadable.append(build_gap(*place, error))
+                    continue
+                if place in objects_by_place:
+                    identity = KINDS[place[0]].identity
+                    objects_by_place[place] |= {identity(payload): payload for payload in payloads}
         self.payloads |= {
             place: tuple(objects.values()) for place, objects in objects_by_place.items()
         }

@@ -119,7 +119,7 @@ def list_requests(
 
     if not places:
         return []
-    with worker_pool.start_pool(min(WORKERS, len(places)), "requests") as pool:
+    with worker_pool.open_pool(min(WORKERS, len(places)), "requests") as pool:
         requests = [request for group in pool.map(list_place, places) for request in group]
     requests.sort(key=lambda request: str(request.payload.get("created_at")), reverse=True)
     return requests
