@@ -94,6 +94,7 @@ KIND = Kind(
     collection="/api/projects/{project}/approval_policies/",
     item="/api/projects/{project}/approval_policies/{id}/",
     plural="approval_policies",
+    noun="approval policy",
     api_scope="approvals",
     to_spec=to_spec,
     to_payload=to_payload,

@@ -10,6 +10,7 @@ KIND = Kind(
     collection="/api/projects/{project}/cohorts/",
     item="/api/projects/{project}/cohorts/{id}/",
     plural="cohorts",
+    noun="cohort",
     api_scope="cohort",
     to_spec=keep_spec,
     to_payload=keep_spec,

@@ -10,6 +10,7 @@ KIND = Kind(
     collection="/api/projects/{project}/experiments/",
     item="/api/projects/{project}/experiments/{id}/",
     plural="experiments",
+    noun="experiment",
     api_scope="experiment",
     introduced="autumn 2026",
     to_spec=keep_spec,

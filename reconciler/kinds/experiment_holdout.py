@@ -127,6 +127,7 @@ KIND = Kind(
     collection="/api/projects/{project}/experiment_holdouts/",
     item="/api/projects/{project}/experiment_holdouts/{id}/",
     plural="experiment_holdouts",
+    noun="holdout",
     api_scope="experiment_holdout",
     introduced="autumn 2026",
     to_spec=to_spec,

@@ -253,6 +253,7 @@ KIND = Kind(
     collection="/api/projects/{project}/feature_flags/",
     item="/api/projects/{project}/feature_flags/{id}/",
     plural="feature_flags",
+    noun="flag",
     api_scope="feature_flag",
     to_spec=to_spec,
     to_payload=to_payload,

@@ -29,6 +29,7 @@ KIND = Kind(
     collection="/api/organizations/{organization}/members/",
     item="/api/organizations/{organization}/members/{id}/",
     plural="members",
+    noun="person",
     api_scope="organization_member",
     to_spec=to_spec,
     to_payload=to_payload,

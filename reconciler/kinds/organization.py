@@ -96,6 +96,7 @@ KIND = Kind(
     collection="/api/organizations/",
     item="/api/organizations/{id}/",
     plural="organization",
+    noun="organization",
     api_scope="organization",
     to_spec=to_spec,
     to_payload=to_payload,

@@ -10,6 +10,7 @@ KIND = Kind(
     collection="/api/organizations/{organization}/domains/",
     item="/api/organizations/{organization}/domains/{id}/",
     plural="domains",
+    noun="domain",
     api_scope="organization",
     to_spec=keep_spec,
     to_payload=keep_spec,

@@ -117,6 +117,7 @@ KIND = Kind(
     collection="/api/organizations/{organization}/projects/",
     item="/api/projects/{id}/",
     plural="projects",
+    noun="project",
     api_scope="project",
     to_spec=to_spec,
     to_payload=to_payload,

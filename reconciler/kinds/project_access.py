@@ -161,6 +161,7 @@ KIND = Kind(
     collection="/api/organizations/{organization}/projects/",
     item="/api/projects/{id}/",
     plural="access",
+    noun="access rule",
     api_scope="access_control",
     introduced="autumn 2026",
     to_spec=to_spec,

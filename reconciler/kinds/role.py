@@ -86,6 +86,7 @@ KIND = Kind(
     collection="/api/organizations/{organization}/roles/",
     item="/api/organizations/{organization}/roles/{id}/",
     plural="roles",
+    noun="role",
     api_scope="organization",
     to_spec=to_spec,
     to_payload=to_payload,

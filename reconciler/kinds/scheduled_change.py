@@ -10,6 +10,7 @@ KIND = Kind(
     collection="/api/projects/{project}/scheduled_changes/",
     item="/api/projects/{project}/scheduled_changes/{id}/",
     plural="scheduled_changes",
+    noun="scheduled change",
     api_scope="feature_flag",
     to_spec=keep_spec,
     to_payload=keep_spec,

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from reconciler.kinds import KINDS
+from reconciler.kinds import KINDS, READ
 from reconciler.model import (
     Action,
     Address,
@@ -27,7 +27,6 @@ from reconciler.model import (
     iterate_values,
 )
 from reconciler.plan.approvals import messages, staleness, write_gates
-from reconciler.plan.diff.references import NOUNS
 
 _Place = tuple[str, tuple[str, ...]]  # kind and scope
 _ByName = Mapping[Address | tuple[str, str | None], Change]
@@ -95,7 +94,7 @@ def _list_warnings(
     if rewrites is None or not rewritten:
         return
     names = sorted({each.address.name for each in rewritten})
-    noun = NOUNS[rewrites.kind] + ("" if len(names) == 1 else "s")
+    noun = READ[rewrites.kind].noun + ("" if len(names) == 1 else "s")
     yield Finding(
         code="rewrites",
         severity=Severity.WARNING,
@@ -238,9 +237,9 @@ def _report_unreadable(change: Change, rewrites: Rewrites, gap: Unreadable) -> F
     return Finding(
         code="unreadable-rewrites",
         severity=Severity.ERROR,
-        message=f"{change.address}: it is not known which {NOUNS[rewrites.kind]}s this change "
+        message=f"{change.address}: it is not known which {READ[rewrites.kind].noun}s this change "
         "writes",
-        why=f"the {NOUNS[rewrites.through]}s of {scope} cannot be read: {gap.reason}",
+        why=f"the {READ[rewrites.through].noun}s of {scope} cannot be read: {gap.reason}",
         fix=gap.fix,
         source=change.source,
         address=change.address,

@@ -11,7 +11,7 @@ from reconciler.config.documents.build import ParsedDocument
 from reconciler.config.documents.target_names import TargetNames
 from reconciler.files import excerpts
 from reconciler.files.text import make_error
-from reconciler.kinds import KINDS
+from reconciler.kinds import KINDS, READ
 from reconciler.model import (
     Address,
     Finding,
@@ -27,7 +27,6 @@ from reconciler.model import (
 )
 from reconciler.suggest import closest_match, find_near_miss
 
-_NOUNS: Final = {"FeatureFlag": "flag", "Cohort": "cohort", "ExperimentHoldout": "holdout"}
 Names = Mapping[tuple[str, str], Mapping[str, Source]]
 """(kind, organization) -> name -> place; organizations under ("Organization", "")."""
 
@@ -35,6 +34,12 @@ _PERSON: Final = "Member"
 _SCOPES: Final = frozenset({"Organization", "Project"})
 _REFERRED: Final = {one.kind for kind in KINDS.values() for one in kind.references}
 _NAMED: Final = (_SCOPES | _REFERRED) - {_PERSON}
+_TAKING_IDS: Final = {
+    reference.kind
+    for kind in KINDS.values()
+    for reference in kind.references
+    if reference.takes_ids
+}
 MAX_COMPARED: Final = 50_000  # pairs of names in one run, so that the cost stays linear
 
 
@@ -151,7 +156,7 @@ def find_ids_in_templates(
             id_ = parse_id(name, digits=True) if reference.takes_ids else None
             if id_ is None or (isinstance(name, str) and (reference.kind, name) in keys):
                 continue
-            noun = _NOUNS.get(reference.kind, reference.kind.lower())
+            noun = READ[reference.kind].noun
             yield Finding(
                 "R029",
                 Severity.WARNING,
@@ -166,8 +171,8 @@ def find_ids_in_templates(
 def _make_finding(
     kind: str, name: str, match: str, source: Source, match_source: Source
 ) -> Finding:
-    noun = _NOUNS.get(kind, kind.lower())
-    if kind in _NOUNS:  # one that is in no file may well be called nearly the same
+    noun = READ[kind].noun
+    if kind in _TAKING_IDS:  # one that is in no file may well be called nearly the same
         return Finding(
             "R008",
             Severity.WARNING,

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Final
 
-from reconciler.kinds import KINDS
+from reconciler.kinds import KINDS, READ
 from reconciler.model import (
     REPLACES,
     Action,
@@ -37,7 +37,6 @@ from reconciler.plan.approvals import (
 )
 from reconciler.plan.approvals.evaluation import CallEvaluation, GateEvaluator, find_least_certain
 from reconciler.plan.approvals.server_generation import Generation
-from reconciler.plan.diff.references import NOUNS
 
 OFF: Final = "gate-off"
 _DIFFERENCES: Final = {
@@ -255,7 +254,7 @@ def _summarize(gate: Gate) -> tuple[Verdict, str | None, bool]:
 def _describe_difference(change: Change, generation: Generation) -> str:
     """Return what an older server would do with a write that the newer one gates."""
     if KINDS[change.address.kind].write_gates:
-        return _WHOLE_WRITES.format(noun=NOUNS[change.address.kind])
+        return _WHOLE_WRITES.format(noun=READ[change.address.kind].noun)
     return _DIFFERENCES[generation]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from reconciler.kinds import READ
 from reconciler.model import ABSENT, ChangeRequest, Unappliable, format_time
 from reconciler.plan.approvals.actions import ActionMatch
 from reconciler.plan.approvals.conditions import (
@@ -12,7 +13,6 @@ from reconciler.plan.approvals.conditions import (
     Positions,
     is_number,
 )
-from reconciler.plan.diff.references import NOUNS
 
 _STATES: Final = frozenset({"pending", "approved", "applied", "rejected", "expired", "failed"})
 _BECOMES: Final = {
@@ -129,7 +129,7 @@ def find_trouble(
     `stale` decides whether the object has changed since, not the mark of PostHog, which comes late
     and may go again (contract 7.5).
     """
-    noun = NOUNS.get(change_request.kind, "object")
+    noun = READ[change_request.kind].noun if change_request.kind in READ else "object"
     validity = change_request.get_validity(is_own=is_own, noun=noun)
     if stale:
         return validity.mark_moved().explain()

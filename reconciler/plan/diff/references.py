@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from reconciler.kinds import KINDS, fold_name
+from reconciler.kinds import KINDS, READ, fold_name
 from reconciler.lookalikes import escape_name, simplify_name
 from reconciler.model import (
     ID,
@@ -26,16 +26,6 @@ from reconciler.plan.diff.reference_spelling import Spelling
 from reconciler.suggest import closest_match
 
 Edges = Mapping[Address, tuple[Address, ...]]
-NOUNS = {
-    "Member": "person",
-    "Role": "role",
-    "Project": "project",
-    "Organization": "organization",
-    "FeatureFlag": "flag",
-    "Cohort": "cohort",
-    "Experiment": "experiment",
-    "ExperimentHoldout": "holdout",
-}
 _CHECKED = {ref.kind for kind in KINDS.values() for ref in kind.references if ref.takes_ids}
 _STORED_UNCHECKED = frozenset({"ExperimentHoldout"})  # PostHog takes any id of these
 _APART = frozenset({"Cohort", "ExperimentHoldout"})  # listed only if a flag names them
@@ -244,7 +234,7 @@ class _KnownNames:
         return candidates
 
     def _report_unknown(self, resource: Resource, target: Address, path: Path) -> Finding:
-        noun = NOUNS.get(target.kind, target.kind)
+        noun = READ[target.kind].noun
         names = [name for name in self._list_candidates(target) if name != target.name]
         gap = self._closed.get((target.kind, target.parts[:-1]))
         similar = _find_similar(target.name, names) if gap is None else None
@@ -283,28 +273,27 @@ class _KnownNames:
     def _report_unchecked(
         self, resource: Resource, target: Address, gap: Unreadable, path: Path
     ) -> Finding:
-        noun = NOUNS[target.kind]
-        return Finding(
-            code="unchecked-reference",
-            severity=Severity.WARNING,
-            message=f"the {noun} with the ID {target.name.removeprefix(ID)} is not checked",
+        noun = READ[target.kind].noun
+        finding = _make_finding(
+            "unchecked-reference",
+            f"the {noun} with the ID {target.name.removeprefix(ID)} is not checked",
+            resource,
+            path,
             why=f"the {noun}s of {_describe_scope(target)} cannot be read: {gap.reason}",
             fix=gap.fix,
-            source=resource.locate(path),
-            address=resource.address,
         )
+        return replace(finding, severity=Severity.WARNING)
 
     def _report_itself(self, resource: Resource, path: Path) -> Finding:
-        return Finding(
-            code="cycle",
-            severity=Severity.ERROR,
-            message=f"{resource.address} depends on itself",
+        finding = _make_finding(
+            "cycle",
+            f"{resource.address} depends on itself",
+            resource,
+            path,
             why="PostHog refuses it",
             fix="remove the condition",
-            source=resource.locate(path),
-            address=resource.address,
-            width=len(resource.address.name),
         )
+        return replace(finding, width=len(resource.address.name))
 
     def _find_new_name(self, target: Address) -> Address | None:
         """Return the new name that this run gives a project; roles are respelled instead."""
@@ -314,51 +303,62 @@ class _KnownNames:
     def _report_renamed(
         self, resource: Resource, target: Address, renamed: Address, path: Path
     ) -> Finding:
-        return Finding(
-            code="unknown-reference",
-            severity=Severity.ERROR,
-            message=f'{NOUNS[target.kind]} "{target.name}" is renamed to "{renamed.name}" here',
+        return _make_finding(
+            "unknown-reference",
+            f'{READ[target.kind].noun} "{target.name}" is renamed to "{renamed.name}" here',
+            resource,
+            path,
             why="no project has the old name after this run",
             fix=f'write "{renamed.name}"',
-            source=resource.locate(path),
-            address=resource.address,
         )
 
     def _report_deleted(self, resource: Resource, target: Address, path: Path) -> Finding:
-        return Finding(
-            code="unknown-reference",
-            severity=Severity.ERROR,
-            message=f'the {NOUNS[target.kind]} "{target.name}" is deleted here',
+        return _make_finding(
+            "unknown-reference",
+            f'the {READ[target.kind].noun} "{target.name}" is deleted here',
+            resource,
+            path,
             why="its document says `state: absent`",
             fix=f"remove one of the two: the reference, or `state: absent` of {target}",
-            source=resource.locate(path),
-            address=resource.address,
         )
 
     def _report_left_out(self, resource: Resource, target: Address, path: Path) -> Finding:
-        return Finding(
-            code="reference-left-out",
-            severity=Severity.ERROR,
-            message=f"{resource.address} needs {target}, which this run leaves out",
+        return _make_finding(
+            "reference-left-out",
+            f"{resource.address} needs {target}, which this run leaves out",
+            resource,
+            path,
             why="it is declared but not live yet, and --select or --exclude leaves it out",
             fix=f"add --select '{target}'",
-            source=resource.locate(path),
-            address=resource.address,
         )
 
     def _report_ambiguous(self, resource: Resource, target: Address, path: Path) -> Finding:
         ids = sorted(self._find_live_ids(target))
-        return Finding(
-            code="ambiguous-reference",
-            severity=Severity.ERROR,
-            message=f'"{target.name}" names {len(ids)} {NOUNS.get(target.kind, target.kind)}s',
+        return _make_finding(
+            "ambiguous-reference",
+            f'"{target.name}" names {len(ids)} {READ[target.kind].noun}s',
+            resource,
+            path,
             why=f"these share the name: {', '.join(ids)}",
             fix="write the ID of the intended object instead of the name"
             if target.kind in _CHECKED
             else f"declare a {target.kind} of this name and set its metadata.id",
-            source=resource.locate(path),
-            address=resource.address,
         )
+
+
+def _make_finding(
+    code: str, message: str, resource: Resource, path: Path, *, why: str, fix: str
+) -> Finding:
+    """Return an error at the place of a reference."""
+    return Finding(
+        code=code,
+        severity=Severity.ERROR,
+        message=message,
+        why=why,
+        fix=fix,
+        source=resource.locate(path),
+        address=resource.address,
+    )
 
 
 def _find_similar(written: str, names: Sequence[str]) -> str | None:
