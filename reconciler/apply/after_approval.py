@@ -126,8 +126,8 @@ def _continue(
     now = tools.replanner.replan(change, payload)
     if now.action is Action.NONE:
         raise ChangeEnded(Result.DONE, payload=payload)
-    alone = payload.get("version") == result.get("resource_version") and ours
-    if not alone and not _was_shown(change, now):
+    is_untouched = payload.get("version") == result.get("resource_version") and ours
+    if not is_untouched and not _was_shown(change, now):
         raise ChangeEnded(
             Result.REFUSED,
             Problem(

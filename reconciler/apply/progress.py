@@ -149,7 +149,7 @@ def list_written_fields(
 ) -> frozenset[str]:
     """Return the fields that one call of the current stage brings to their last value.
 
-    `whole`: it is a call for the object itself, not for a field that has calls of its own. A field
+    `whole`: it is a call for the object itself, not for a field with its own calls. A field
     that a later stage sets again is not there yet: a flag that is born inactive.
     """
     set_later = {name for stage in progress.stages[progress.done + 1 :] for name in stage}

@@ -95,7 +95,7 @@ def _is_done(kind: Kind, write: Write, payload: Payload | None) -> bool:
 def _require_unchanged(kind: Kind, progress: Progress, write: Write, payload: Payload) -> None:
     """End the change if somebody else has changed what the stage was about to change.
 
-    Parts with calls of their own may stand half-way: that is our own doing.
+    Parts with their own calls may be written in part: that was this program.
     """
     before = readback.to_managed_spec(kind, progress.payload or {})
     now = readback.to_managed_spec(kind, payload)

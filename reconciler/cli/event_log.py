@@ -53,7 +53,7 @@ def end_run(exit_code: int) -> None:
 
 @contextmanager
 def nest_run() -> Iterator[None]:
-    """Allow a run inside of this one, with events and an id of its own."""
+    """Allow a run inside of this one, with its own events and id."""
     outer = replace(_run)
     try:
         yield

@@ -141,7 +141,7 @@ def _run(*, meets_interrupts: bool) -> NoReturn:
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader went away: the exit code still tells the truth
+    except BrokenPipeError:  # the reader went away: the exit code is still right
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         os.write(2, f"error: the output cannot be written: {error.strerror}\n".encode())

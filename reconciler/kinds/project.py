@@ -102,7 +102,7 @@ def build_requests(kind: Kind, write: Write) -> tuple[Request, ...]:
 
 
 def split_stages(action: Action, spec: Spec, *, split: bool) -> tuple[Spec, ...]:
-    """Create a project first: PostHog takes its settings in a call of their own."""
+    """Create a project first: PostHog takes its settings in a separate call."""
     settings = {name: value for name, value in spec.items() if name in SETTINGS}
     if action is Action.CREATE and settings:
         return ({name: v for name, v in spec.items() if name not in SETTINGS}, settings)

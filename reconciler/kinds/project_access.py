@@ -1,7 +1,7 @@
 """Define the access rules of projects (contract 20): who may do what, one document a project.
 
 A rule is a row of a resource type and a subject (everybody, a role or a member) with a level. Every
-rule has a call of its own. A rule that is removed is inherited again, which is not `none`.
+rule has its own call. A rule that is removed is inherited again, which is not `none`.
 """
 
 from collections.abc import Iterator, Mapping

@@ -24,7 +24,7 @@ def to_spec(payload: Payload) -> Spec:
 
 
 def to_payload(spec: Spec) -> Payload:
-    """Return nothing: a role has only its name; members have calls of their own."""
+    """Return nothing: a role has only its name; members have their own calls."""
     return {}
 
 

@@ -30,7 +30,7 @@ def take_schedules(
 ) -> Schedules:
     """Remove the scheduled changes from what was listed, and return them, past ones included.
 
-    They are not objects of their own: each belongs to the flag with its id in its project.
+    They are not separate objects: each belongs to the flag with its id in its project.
     """
     schedules: dict[tuple[tuple[str, ...], str], list[ScheduledChange]] = defaultdict(list)
     for place in [place for place in listings if place[0] == KIND]:

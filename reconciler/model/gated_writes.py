@@ -19,7 +19,7 @@ class WriteGate:
         action: the action key of its policies.
         write: the write that it covers: an update or a delete.
         fields: the fields whose change counts; none: every write does.
-        fallbacks: the actions whose policies apply if it has none of its own, the first one that
+        fallbacks: the actions whose policies apply if it has no policy, the first one that
             has a policy. Their conditions are ignored.
         looks_at: the field that conditions of its own policy can name. PostHog supplies no
             positions for it.

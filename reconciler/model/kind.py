@@ -123,7 +123,7 @@ def build_field_reader(*path: str) -> Callable[[Payload], str]:
 
 
 def keep_spec(spec: Spec) -> Spec:
-    """Return a spec as it is: the normal form of a kind without one of its own."""
+    """Return a spec as it is: the normal form of a kind that defines none."""
     return spec
 
 
@@ -231,7 +231,7 @@ class Kind:
         None  # of a second listing, if a declared object is missing
     )
     of_people: tuple[str, ...] = ()  # fields with only those people whom the key may see
-    apart: tuple[str, ...] = ()  # fields with calls of their own, not in the object's body
+    apart: tuple[str, ...] = ()  # fields with their own calls, not in the object's body
     incomplete: Callable[[Spec], str] = find_nothing_missing  # why a create would be refused, or ""
     refusals: Callable[[Spec], Iterable[RejectedValue]] = (
         refuse_nothing  # of what the schema accepts
@@ -245,7 +245,7 @@ class Kind:
     part_of: str = ""  # the kind whose object it is a part of, with the same name and id
     parts: Mapping[str, str] = field(
         default_factory=dict
-    )  # of an object without a response of its own: key of the payload -> path with {id}
+    )  # of an object that no single response shows: key of the payload -> path with {id}
     complete: frozenset[str] = frozenset()  # names of mappings whose keys are managed as a whole
     blank: Callable[[Payload], bool] = has_content  # whether a part is as if nobody had set it
     details: Mapping[str, tuple[str, ...]] = field(

@@ -218,7 +218,7 @@ def _load_base(
 ) -> tuple[Loaded | None, tuple[Finding, ...]]:
     """Load the files of the base, by the reconciler.yaml of then; None and why if that fails.
 
-    A base whose files cannot be used is no base: it is never taken for one that declares nothing.
+    A base with unusable files does not count: it must not look like one that declares nothing.
     """
     try:
         then = read_earlier_target(settings, target, tree)

@@ -159,9 +159,9 @@ def _changes(
             if not was_there:
                 pulled.kept.append(KeptChange(address))
         elif address in loaded.declared.resources:
-            alone = candidates[0].address not in live.duplicates
+            is_unique = candidates[0].address not in live.duplicates
             left = world.left(change)
-            pulled.add_declared(resource, candidates[0], change, is_unique=alone, removed=left)
+            pulled.add_declared(resource, candidates[0], change, is_unique=is_unique, removed=left)
         else:
             pulled.skip_template(resource, change)
 

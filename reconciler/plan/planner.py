@@ -194,7 +194,7 @@ def _list_unmanaged(
 def _list_left_alone(
     unmanaged: tuple[Address, ...], changes: tuple[Change, ...], options: PlanOptions
 ) -> tuple[Address, ...]:
-    """List the unmanaged resources that the plan leaves alone."""
+    """List the unmanaged resources that the plan does not change."""
     if options.unmanaged == "ignore":
         return ()
     pruned = {change.address for change in changes if change.pruned}

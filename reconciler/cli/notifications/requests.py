@@ -58,7 +58,7 @@ def describe_reminder(
 
 
 def describe_rest(session: Session, target: Target, event: str, addresses: list[str]) -> News:
-    """Return the message about the requests that have no message of their own."""
+    """Return the message about the requests without a separate message."""
     what = "were filed" if event == REQUESTED else "expire soon"
     return News(
         event=event,

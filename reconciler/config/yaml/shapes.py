@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 LEARNT_AFTER: Final = 8  # documents; a pattern takes as long to make as fifty to read
 MAX_SHAPES: Final = 4  # that are tried for a document
-MAX_LEARNT: Final = 32  # in all: where each document has a shape of its own nothing is gained
+MAX_LEARNT: Final = 32  # in all: where each document has another shape nothing is gained
 MAX_SEEN: Final = 1_000
 MAX_LINES: Final = 200  # of a document that a pattern is made for
 

@@ -42,7 +42,7 @@ def is_about(request: ChangeRequest, change: Change) -> bool:
     """
     if (request.organization, request.project) != change.address.parts[:2]:
         return False
-    if request.kind != change.address.kind:  # others have ids of their own (contract 7.1)
+    if request.kind != change.address.kind:  # others have their own ids (contract 7.1)
         return False
     if change.action is Action.CREATE:
         return request.name == change.address.name and bool(KINDS[request.kind].gates)

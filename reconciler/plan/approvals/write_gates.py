@@ -1,6 +1,6 @@
 """Find the policy of a write that is gated as a whole, such as of a holdout (contract 16).
 
-Without a policy of its own, the policy of another action applies, and its conditions do not count.
+Without its own policy, the policy of another action applies, and its conditions do not count.
 """
 
 from collections.abc import Mapping

@@ -98,7 +98,7 @@ def _predict_rules(change: Change | None, old: Spec) -> Spec:
 def _find_gains(
     address: Address, live: Live, states: tuple[_State, _State, _State]
 ) -> tuple[set[str], set[str]]:
-    """Return who becomes an admin, and who does by the rules alone, in any possible mode."""
+    """Return who becomes an admin, and who does only by the rules, in any possible mode."""
     organization = address.organization
     old, ruled, new = states
     people = frozenset({NEW_MEMBER, *live.people.get(organization, {})})

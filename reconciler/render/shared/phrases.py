@@ -265,7 +265,7 @@ def describe_outcome(outcome: Outcome) -> tuple[str, str]:
     """Return the mark and the word of an outcome."""
     mark, word = _ENDED[outcome.result]
     if outcome.result is Result.WAITING and outcome.problem is not None:
-        word = "waits"  # for what is in its way, and not for an approval of its own
+        word = "waits"  # for another request, and not for its own approval
     if outcome.result is Result.UNCHANGED and outcome.attempts:
         word = "is unchanged: PostHog kept nothing of what was sent"
     word = _DONE.get(outcome.action, word) if outcome.result is Result.DONE else word

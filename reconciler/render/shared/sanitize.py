@@ -1,6 +1,6 @@
 """What every format does first to foreign text: hide keys, show unprintable characters.
 
-Each format has one escape function of its own, and that begins here.
+Each format has its own escape function, which begins with this one.
 """
 
 import re

@@ -25,7 +25,7 @@ _DONE: Final = {"approved": "approved", "applied": "approved and applied"}
 
 @dataclass(frozen=True, slots=True)
 class FlagSchedule:
-    """The scheduled changes of one flag, for formats that show them in a place of their own."""
+    """The scheduled changes of one flag, for formats that show them in a separate place."""
 
     change: Change
     phrases: tuple[Phrase, ...]

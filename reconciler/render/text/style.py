@@ -29,7 +29,7 @@ class TextStyle:
 
     @property
     def room(self) -> int:
-        """Return the columns for a value on a line of its own."""
+        """Return the columns for a value on a separate line."""
         return max(20, self.width - len(INDENT) - 2)
 
     @property

@@ -104,7 +104,7 @@ def _read_text(text: str) -> Any:
                 pass  # flow-style YAML looks like this too
         return yaml.load(text, Loader=_SeedLoader)  # noqa: S506 - derived from the safe loader
     except (yaml.YAMLError, RecursionError, ValueError, LookupError) as error:
-        # PyYAML answers a wrong `!!int` or `!!bool` with the error of its own conversion
+        # PyYAML answers a wrong `!!int` or `!!bool` with the error of its conversion
         raise SeedError(f"the seed cannot be read: {_describe(error)}") from error
 
 

@@ -96,7 +96,7 @@ class Organization:
         )
 
 
-# fields of an organization that no response has; each has a key of its own in a seed
+# fields of an organization that no response has; each has its own key in a seed
 HIDDEN_SETTINGS = (
     *("evaluation_contexts_enabled", "owner_scoping"),
     *("uses_most_specific_access_resolution", "domains"),
