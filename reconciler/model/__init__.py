@@ -1,12 +1,5 @@
 """Frozen values that every other package may use. No functions with effects."""
 
-from reconciler.model.action_keys import (
-    EXPERIMENT_ACTIONS,
-    EXPERIMENT_TWINS,
-    FLAG_ACTIONS,
-    GATING_ACTIONS,
-    HOLDOUT_ACTIONS,
-)
 from reconciler.model.address import ABSENT, Address, matches_any
 from reconciler.model.approvals import (
     NO_GATE,
@@ -49,7 +42,15 @@ from reconciler.model.fleet import (
     WaitingRequest,
     worst_exit_code,
 )
-from reconciler.model.gated_writes import Rewrites, WriteGate
+from reconciler.model.gated_writes import (
+    EXPERIMENT_ACTIONS,
+    EXPERIMENT_TWINS,
+    FLAG_ACTIONS,
+    GATING_ACTIONS,
+    HOLDOUT_ACTIONS,
+    Rewrites,
+    WriteGate,
+)
 from reconciler.model.kind import (
     ID,
     USER,

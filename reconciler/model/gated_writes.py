@@ -1,4 +1,4 @@
-"""Describe what a kind has to do with approval: which writes are gated, and by what.
+"""Name the action keys that gate something, and describe which writes of a kind they gate.
 
 The rules for flags look at positions in their filters (`plan.approvals.actions`). Other kinds say
 here which whole writes wait.
@@ -6,9 +6,26 @@ here which whole writes wait.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
 from reconciler.model.plan import Action
 from reconciler.model.resources import Payload
+
+# Contract 3.6.
+EXPERIMENT_TWINS: Final = MappingProxyType(
+    {
+        "feature_flag.enable": "experiment.launch",
+        "feature_flag.disable": "experiment.pause",
+        "feature_flag.update": "experiment.update",
+    }
+)
+"""Action on flags -> the same action on flags that an experiment owns (contract 3.8)."""
+
+FLAG_ACTIONS: Final = tuple(EXPERIMENT_TWINS)
+EXPERIMENT_ACTIONS: Final = tuple(EXPERIMENT_TWINS.values())
+HOLDOUT_ACTIONS: Final = ("experiment_holdout.update", "experiment_holdout.delete")
+GATING_ACTIONS: Final = (*FLAG_ACTIONS, *EXPERIMENT_ACTIONS, *HOLDOUT_ACTIONS)
 
 
 @dataclass(frozen=True, slots=True)
