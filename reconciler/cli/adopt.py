@@ -16,7 +16,7 @@ from reconciler.config.edit.adopt import DocumentEdit, Patch
 from reconciler.errors import ReconcilerError
 from reconciler.files import excerpts
 from reconciler.git import repository
-from reconciler.model import format_path
+from reconciler.model import format_path, shorten_commit
 from reconciler.operations import adopt as operations_adopt
 from reconciler.operations.adopt import Adopted
 from reconciler.operations.drift import DriftInputs, DriftResult
@@ -77,7 +77,7 @@ def _refuse_changed_files(adopted: Adopted, given: DriftInputs) -> None:
             changed.append(patch.file)
     if changed:
         raise ReconcilerError(
-            f"{', '.join(changed[:5])}: not as in commit {given.tree.commit[:10]}",
+            f"{', '.join(changed[:5])}: not as in commit {shorten_commit(given.tree.commit)}",
             why="live values go into what is committed, so that the difference shows nothing else",
             state="no file was written",
             fix="commit or stash your changes first; --patch prints the difference instead",

@@ -5,6 +5,7 @@ from hashlib import sha256
 from reconciler.ci.build import Build
 from reconciler.cli.session import Session
 from reconciler.errors import DeliveryError
+from reconciler.model import shorten_commit
 from reconciler.render import markdown
 
 
@@ -50,5 +51,7 @@ def _render_footer(build: Build) -> str:
     """Return which run wrote the text, and for which commit."""
     url = build.run_url
     parts = [f"[this run]({url})"] if url.startswith("https://") and " " not in url else []
-    parts += [f"commit {markdown.format_code(build.commit[:12])}"] if build.commit else []
+    parts += (
+        [f"commit {markdown.format_code(shorten_commit(build.commit))}"] if build.commit else []
+    )
     return f"\n{', '.join(parts)}\n" if parts else ""

@@ -1,13 +1,13 @@
 """Options that several commands share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler import model
+from reconciler import model, suggest
 from reconciler.cli import event_log
 from reconciler.cli import report as cli_report
 from reconciler.errors import ReconcilerError
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from reconciler.cli.session import Session
 
     _Type = click.ParamType[float]
+    _Word = click.ParamType[str]
 else:
-    _Type = click.ParamType  # generic in newer versions only
+    _Type = _Word = click.ParamType  # generic in newer versions only
 
 
 class Duration(_Type):
@@ -40,6 +41,46 @@ class Duration(_Type):
         if not 0 <= seconds <= _LONGEST_S:
             self.fail(f"{value!r}: write something from 0s to 365d", param, ctx)
         return seconds
+
+
+class KindName(_Word):
+    """A kind of resource in any case, as the files write it."""
+
+    name = "kind"
+
+    def __init__(self, names: Collection[str]) -> None:
+        """Take the names of the kinds."""
+        self.names = names
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name as files write it, or raise a usage error (64) with a suggestion."""
+        for kind in self.names:
+            if kind.casefold() == str(value).casefold():
+                return kind
+        similar = suggest.closest_match(str(value), self.names)
+        known = f"did you mean {similar}?" if similar else f"known: {', '.join(self.names)}"
+        raise click.BadParameter(f"no such kind: {value}; {known}", ctx, param)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> "list[CompletionItem]":
+        """Return the kinds that begin with what was typed."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415  for a shell only
+
+        typed = incomplete.casefold()
+        return [CompletionItem(kind) for kind in self.names if kind.casefold().startswith(typed)]
+
+
+def kinds(names: Collection[str]) -> Callable[..., Any]:
+    """Return a decorator that adds `--kind`, repeatable."""
+    return click.option(
+        "--kind",
+        "kinds",
+        multiple=True,
+        type=KindName(names),
+        metavar="KIND",
+        help=f"Only this kind; repeatable: {', '.join(names)}.",
+    )
 
 
 _LONGEST_S = 365 * 86_400

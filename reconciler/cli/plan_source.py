@@ -8,7 +8,7 @@ from reconciler.cli import result_files
 from reconciler.cli.session import Session
 from reconciler.errors import GuardrailError, UsageError
 from reconciler.files import repo_paths
-from reconciler.model import Plan, Selection
+from reconciler.model import Plan, Selection, shorten_commit
 from reconciler.model.units import format_time
 from reconciler.operations import inputs, saved_plan
 from reconciler.operations import plan as operations_plan
@@ -139,5 +139,5 @@ def _is_plan(name: str) -> bool:
 def _describe(saved: Saved) -> str:
     """Return which plan is applied, for the log of a build: it is the one that was reviewed."""
     commit = saved.basis.commit if saved.basis is not None else None
-    origin = f" from commit {commit[:12]}" if commit else ""
+    origin = f" from commit {shorten_commit(commit)}" if commit else ""
     return f"saved plan of {format_time(saved.created_at)}{origin} ({saved.digest})"

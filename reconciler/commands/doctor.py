@@ -28,7 +28,7 @@ from reconciler.errors import (
     UnreachableError,
 )
 from reconciler.live import key_access, visibility
-from reconciler.model import Payload, format_level_with_article
+from reconciler.model import Payload, format_level_with_article, shorten_commit
 from reconciler.operations import inputs, validate
 from reconciler.operations.inputs import BaseFiles
 from reconciler.planfile.reader import format_json
@@ -380,7 +380,7 @@ def _git(session: Session, target: Target) -> Iterator[Check]:
             fix += "fetch --unshallow"
             yield Check("git", PROBLEM, "a shallow clone: the base may be missing", breaks, fix)
         else:
-            yield Check("git", OK, f"commit {state.head[:10]}, with full history")
+            yield Check("git", OK, f"commit {shorten_commit(state.head)}, with full history")
         if state.head is not None:
             yield _check_base(inputs.read_base(session.settings(), target, facts, state))
     except ReconcilerError as error:
@@ -389,7 +389,7 @@ def _git(session: Session, target: Target) -> Iterator[Check]:
 
 def _check_base(known: BaseFiles) -> Check:
     if known.base is not None:
-        return Check("git", OK, f"base: {known.base.ref}, at {known.base.commit[:10]}")
+        return Check("git", OK, f"base: {known.base.ref}, at {shorten_commit(known.base.commit)}")
     breaks = _WITHOUT_BASE
     for finding in known.findings:
         return Check("git", PROBLEM, finding.message, breaks, finding.fix)

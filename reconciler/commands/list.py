@@ -17,13 +17,7 @@ from reconciler.plan import selection
 @options.paths
 @click.option("--live", is_flag=True, help="What PostHog has, declared or not.")
 @click.option("--unmanaged", is_flag=True, help="What PostHog has and no file declares.")
-@click.option(
-    "--kind",
-    "kinds",
-    multiple=True,
-    type=click.Choice(KINDS, case_sensitive=False),
-    help="Only this kind; repeatable.",
-)
+@options.kinds(KINDS)
 @options.selection
 @options.formats("text", "json")
 @click.pass_obj

@@ -46,7 +46,7 @@ class _Done:
 
 @click.command("pull", epilog="Example: reconciler pull --out config --organization acme")
 @click.option("--out", metavar="DIR", help="Where files go; default: the target's first path.")
-@click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS, case_sensitive=False))
+@options.kinds(KINDS)
 @click.option("--organization", "organizations", multiple=True, metavar="SLUG", help="Repeatable.")
 @click.option("--project", "projects", multiple=True, metavar="NAME", help="Repeatable.")
 @click.option("--full", is_flag=True, help="Also what has its default value.")

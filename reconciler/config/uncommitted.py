@@ -14,7 +14,7 @@ from reconciler.files.text import RefusedError, compute_blob_id
 from reconciler.files.working_tree import read_file_inside
 from reconciler.git import process
 from reconciler.git.commit_tree import LINK, CommitTree, TreeObject
-from reconciler.model import Finding, Severity
+from reconciler.model import Finding, Severity, shorten_commit
 
 _SHOWN: Final = 5
 _SHA1, _SHA256 = 40, "sha256"  # digits of a SHA-1 object id, and the name of the other algorithm
@@ -38,7 +38,8 @@ class Differences:
             yield Finding(
                 "dirty-tree",
                 Severity.NOTICE,
-                f"{len(self.files):,} {differ} from commit {self.commit[:10]}: {listed}{more}",
+                f"{len(self.files):,} {differ} from commit {shorten_commit(self.commit)}: "
+                f"{listed}{more}",
                 why="the files are read as they are in the working tree, not as in the commit",
                 fix="commit them: apply records what it applied only for committed files",
             )

@@ -11,6 +11,7 @@ from reconciler.ci.build import Build
 from reconciler.errors import GitError
 from reconciler.git import process, repository
 from reconciler.git.repository import RepositoryState
+from reconciler.model import shorten_commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,8 @@ def find_applied(target: str, head: str, state: RepositoryState) -> Base | None:
         return base
     if state.is_shallow:
         raise GitError(
-            f"git cannot find out whether {base.commit[:10]}, which was applied last, was merged",
+            f"git cannot find out whether {shorten_commit(base.commit)}, which was applied last, "
+            "was merged",
             why=repository.SHALLOW,
             fix=process.DEEPEN,
         )
@@ -125,7 +127,7 @@ def _find_pushed_from(build: Build, state: RepositoryState) -> Base | None:
         if state.is_shallow:
             raise
         raise GitError(
-            f"the commit before this push is not here: {push.commit[:10]}",
+            f"the commit before this push is not here: {shorten_commit(push.commit)}",
             why="the push rewrote the history" if push.is_forced else error.why,
             fix="name the commit that was applied last with --base",
         ) from None
@@ -153,7 +155,7 @@ def push_ref(ref: str, commit: str, *, applied: str | None, cwd: Path) -> str:
         and not _is_known_past(remote_commit, commit, cwd)
     ):
         raise GitError(
-            f"according to {remote}, {remote_commit[:10]} was applied last",
+            f"according to {remote}, {shorten_commit(remote_commit)} was applied last",
             why=_MOVED,
             fix=f"git fetch {remote} '+{ref}:{ref}', then plan again",
         )
@@ -173,7 +175,7 @@ def push_ref(ref: str, commit: str, *, applied: str | None, cwd: Path) -> str:
         else _find_rejection(result.stdout) or process.find_last_line(result.stderr),
         fix=f"git fetch {remote} '+{ref}:{ref}', then plan again"
         if has_moved
-        else f"allow git to push, then run: git push {remote} {commit[:10]}:{ref}",
+        else f"allow git to push, then run: git push {remote} {shorten_commit(commit)}:{ref}",
     )
 
 

@@ -21,6 +21,7 @@ from reconciler.files.working_tree import (
     make_refusal,
 )
 from reconciler.git import process
+from reconciler.model import shorten_commit
 
 MAX_TOTAL_BYTES: Final = 64 * 1024 * 1024
 
@@ -59,7 +60,7 @@ class CommitTree:
         if not entries:
             if self.may_lack_paths:
                 return
-            message = f"no such file or folder in commit {self.commit[:10]}"
+            message = f"no such file or folder in commit {shorten_commit(self.commit)}"
             raise make_refusal(
                 self.show_git_path(inside), message, fix="check the path, or commit it"
             )
@@ -132,7 +133,7 @@ class CommitTree:
         except GitError as problem:
             raise make_refusal(
                 self.show_git_path(link.path),
-                f"a submodule that lacks its commit {link.oid[:10]}",
+                f"a submodule that lacks its commit {shorten_commit(link.oid)}",
                 why=problem.why or "its documents at that commit are unknown",
                 fix="fetch its history: `fetch-depth: 0` in actions/checkout, else git -C "
                 f"{link.path} fetch --unshallow",
@@ -146,7 +147,8 @@ class CommitTree:
         if sum(sizes.values()) > MAX_TOTAL_BYTES:
             raise make_refusal(
                 self.show_git_path(""),
-                f"more than {MAX_TOTAL_BYTES >> 20} MiB of YAML in commit {self.commit[:10]}",
+                f"more than {MAX_TOTAL_BYTES >> 20} MiB of YAML in commit "
+                f"{shorten_commit(self.commit)}",
                 fix="name fewer paths",
                 code="R009",
             )
@@ -183,7 +185,7 @@ class CommitTree:
     def _refuse_link(self, link: "TreeObject") -> bytes:
         raise make_refusal(
             self.show_git_path(link.path),
-            f"is a link in commit {self.commit[:10]}",
+            f"is a link in commit {shorten_commit(self.commit)}",
             why="links are followed in the working tree only",
             fix="commit a plain file or folder instead",
             code="R014",

@@ -13,6 +13,7 @@ from reconciler.errors import GitError
 from reconciler.git import process, repository
 from reconciler.git.applied_ref import name_ref
 from reconciler.git.repository import RepositoryState
+from reconciler.model import shorten_commit
 
 _HEADS, _REMOTES, _ORIGIN = "refs/heads/", "refs/remotes/", "refs/remotes/origin/"
 
@@ -41,10 +42,11 @@ def find_newer_commit(
     if head in {recorded, applied}:
         return None  # what was applied last may be applied again
     if applied is not None and repository.is_ancestor(head, applied, cwd=state.root):
+        old, new = shorten_commit(head), shorten_commit(applied)
         return NewerCommit(
-            f"commit {head[:10]} is older than {applied[:10]}, which was applied last",
-            f"{ref} is at {applied[:10]}: the changes after {head[:10]} would be undone",
-            f"check out {applied[:10]} or a newer one",
+            f"commit {old} is older than {new}, which was applied last",
+            f"{ref} is at {new}: the changes after {old} would be undone",
+            f"check out {new} or a newer one",
         )
     if (
         applied is not None
@@ -52,8 +54,8 @@ def find_newer_commit(
         and not repository.is_ancestor(applied, head, cwd=state.root)
     ):
         raise GitError(
-            f"git cannot find out whether {head[:10]} is older than {applied[:10]}, which was "
-            "applied last",
+            f"git cannot find out whether {shorten_commit(head)} is older than "
+            f"{shorten_commit(applied)}, which was applied last",
             why=repository.SHALLOW,
             fix=process.DEEPEN,
         )
@@ -65,9 +67,10 @@ def _find_newer_tip(head: str, build: Build | None, state: RepositoryState) -> N
     for name, tip in _find_tips(head, build, state):
         if tip == head or repository.is_ancestor(tip, head, cwd=state.root):
             continue
+        old, new = shorten_commit(head), shorten_commit(tip)
         return NewerCommit(
-            f"commit {head[:10]} is not the newest of {_shorten_ref(name)}: that is {tip[:10]}",
-            f"{name} is at {tip[:10]}, which {head[:10]} does not have in its history",
+            f"commit {old} is not the newest of {_shorten_ref(name)}: that is {new}",
+            f"{name} is at {new}, which {old} does not have in its history",
             f"check out {_shorten_ref(name)}; in CI run the newest job instead",
         )
     return None

@@ -138,6 +138,7 @@ from reconciler.model.units import (
     parse_duration,
     parse_level,
     parse_time,
+    shorten_commit,
 )
 from reconciler.model.validity import Unappliable, Validity
 
@@ -269,6 +270,7 @@ __all__ = [
     "parse_time",
     "put_back",
     "read_revision",
+    "shorten_commit",
     "sort_keys",
     "strip_positions",
     "worst_exit_code",

@@ -1,4 +1,4 @@
-"""Convert units that files and PostHog spell differently: levels, durations, sets, times."""
+"""Convert units that files, PostHog and people spell differently: levels, durations, times."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -32,6 +32,7 @@ _UNITS: Final = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _MICRO: Final = 1_000_000
 _EXACT: Final = 2**53 / _MICRO  # seconds
 _WORDED: Final = re.compile(r"(\d+(?:\.\d+)?)([wdhms])")
+_SHORT_COMMIT: Final = 10  # characters: unique in repositories of any size
 _CLOCKED: Final = re.compile(r"(?:(-?\d+) )?(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
@@ -105,3 +106,8 @@ def format_time(text: str) -> str:
     """Return a time for people: `2026-01-19 09:00 UTC`; a text that is not a time as it is."""
     time = parse_time(text)
     return text if time is None else f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def shorten_commit(commit: str) -> str:
+    """Return as much of a commit ID as people need to find the commit."""
+    return commit[:_SHORT_COMMIT]

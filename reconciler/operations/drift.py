@@ -31,6 +31,7 @@ from reconciler.model import (
     format_timestamp,
     matches_any,
     parse_time,
+    shorten_commit,
 )
 from reconciler.operations import inputs
 from reconciler.operations import plan as operations_plan
@@ -220,7 +221,7 @@ def _split(
     )
     note = "an open change request proposes it"
     if last_apply.loaded is not None:
-        note = f"git has =change= on since {last_apply.commit[:10]} was applied"
+        note = f"git has =change= on since {shorten_commit(last_apply.commit)} was applied"
     git = Attribution(action=LogAction.UNAPPLIED, note=note)
     drifted, waiting = [], []
     for change in changes:

@@ -23,7 +23,15 @@ from reconciler.git import applied_ref, repository
 from reconciler.git.applied_ref import Base
 from reconciler.git.commit_tree import CommitTree
 from reconciler.git.repository import RepositoryState
-from reconciler.model import Address, Finding, PlanSnapshot, Selection, Severity, matches_any
+from reconciler.model import (
+    Address,
+    Finding,
+    PlanSnapshot,
+    Selection,
+    Severity,
+    matches_any,
+    shorten_commit,
+)
 from reconciler.operations.policy_history import History
 
 _SHOWN: Final = 5  # addresses in a message
@@ -256,10 +264,10 @@ def read_earlier_target(settings: Settings, target: Target, tree: CommitTree) ->
 
 
 def _report_not_merged(base: Base, used: Base | None) -> Finding:
-    commit = base.commit[:10]
+    commit = shorten_commit(base.commit)
     instead = "there is no base, and nothing is deleted because it left the files"
     if used is not None:
-        instead = f"the base is {used.commit[:10]} instead"
+        instead = f"the base is {shorten_commit(used.commit)} instead"
     return Finding(
         "base-not-merged",
         Severity.WARNING,
@@ -299,7 +307,7 @@ def _report_empty(base: Base) -> Finding:
         "base-empty",
         Severity.NOTICE,
         f"nothing was declared at the base {base.ref}: every field counts as newly written",
-        why=f"commit {base.commit[:10]} has no document where the files are",
+        why=f"commit {shorten_commit(base.commit)} has no document where the files are",
         fix="if they stood elsewhere, name the commit that was applied last with --base",
     )
 

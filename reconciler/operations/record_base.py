@@ -8,7 +8,7 @@ from reconciler.config.targets import Target
 from reconciler.errors import GitError, GuardrailError
 from reconciler.git import applied_ref, repository, rollback
 from reconciler.git.repository import RepositoryState
-from reconciler.model import Finding, Severity
+from reconciler.model import Finding, Severity, shorten_commit
 from reconciler.operations.inputs import Inputs, is_partial
 from reconciler.plan.guardrails import checks
 from reconciler.plan.selection import PlanOptions
@@ -102,7 +102,7 @@ def _names_files(settings: Settings, target: Target) -> bool:
 def _refuse_newer(commit: str, previous: str, root: Path) -> None:
     if repository.is_ancestor(commit, previous, cwd=root):
         raise GitError(
-            f"another apply recorded {previous[:10]} meanwhile, which is newer",
+            f"another apply recorded {shorten_commit(previous)} meanwhile, which is newer",
             fix="run apply of the newer commit again, so that what is live is as it says",
         )
 

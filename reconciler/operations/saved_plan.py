@@ -33,6 +33,7 @@ from reconciler.model import (
     Schedules,
     iterate_values,
     parse_id,
+    shorten_commit,
 )
 from reconciler.model.units import format_time
 from reconciler.operations import drift, plan, started_commits
@@ -98,7 +99,8 @@ def expand_files(
     names = {slug: tuple(place.projects) for slug, place in basis.organizations.items()}
     desired = config_loaded.expand_templates(loaded, names)
     if snapshot.compute_digest(desired) != saved.desired_digest:
-        origin = f" (it was made from commit {basis.commit[:12]})" if basis.commit else ""
+        commit = shorten_commit(basis.commit or "")
+        origin = f" (it was made from commit {commit})" if commit else ""
         raise GuardrailError(
             f"this plan was made for another configuration{origin}",
             why="the files that are checked out declare something else",

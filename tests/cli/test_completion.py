@@ -44,7 +44,7 @@ def offered(repo, line):
         ("plan --target dev --select m", []),
         ("--target dev plan --select FeatureFlag/acme/Web/si", [FLAG.format("signup")]),
         ("apply --exclude ", [FLAG.format(key) for key in ("more", "search", "signup")]),
-        ("list --kind Ro", ["role"]),
+        ("list --kind ro", ["Role"]),
         ("explain Feat", ["FeatureFlag"]),
         ("explain FeatureFlag.act", ["FeatureFlag.active"]),
         ("explain FeatureFlag.filters.mul", ["FeatureFlag.filters.multivariate"]),

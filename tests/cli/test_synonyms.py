@@ -85,6 +85,8 @@ def test_a_synonym_hides_no_command():
         (("plna",), "no such command: plna", "did you mean `plan`?"),
         (("requests", "show"), "missing argument 'ID'", "reconciler requests show --help"),
         (("plan", "--format", "yaml"), "'yaml' is not one of", "reconciler plan --help"),
+        (("list", "--kind", "flg"), "no such kind: flg; known: Organization, ", "list --help"),
+        (("pull", "--kind", "Rle"), "no such kind: Rle; did you mean Role?", "pull --help"),
         (("requests",), "missing command: reconciler requests COMMAND\n", "of approve, cancel,"),
         (("completion",), "missing argument: SHELL\n", "write one of bash, zsh, fish;"),
         (("ci", "run"), "missing argument: COMMAND\n", "write one of plan, apply, drift, validate"),

@@ -21,6 +21,7 @@ from reconciler.model import (
     Live,
     Severity,
     build_change_spec,
+    shorten_commit,
 )
 from reconciler.plan.approvals import approvers, messages, owners, server_generation
 from reconciler.plan.approvals import policies as approvals_policies
@@ -260,8 +261,8 @@ def _find_restored(
                 code=REOPENED,
                 severity=Severity.WARNING,
                 message=f"{change.address} is restored to what it was before commit "
-                f"{recent[weak[0]].origin[:10]} weakened it; in between, the files changed "
-                f"{join_first([str(address) for address in flags])}",
+                f"{shorten_commit(recent[weak[0]].origin)} weakened it; in between, the files "
+                f"changed {join_first([str(address) for address in flags])}",
                 why="changes that were made while the gate was weaker may not have been approved",
                 fix="have an approver of the policy review these flags",
                 source=change.source,

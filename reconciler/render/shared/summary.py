@@ -25,6 +25,7 @@ from reconciler.model import (
     Severity,
     Verdict,
     format_duration,
+    shorten_commit,
 )
 from reconciler.planfile import codec, reader, results
 from reconciler.render.shared import attribution, values
@@ -172,7 +173,7 @@ def format_outcome_totals(rows: Collection[Outcome], plan: Plan) -> str:
 def describe_base(plan: Plan, *, drift: bool = False) -> str:
     """Return what the causes of the plan refer to; nothing where there is nothing to explain."""
     if plan.base_ref is not None or plan.base_commit is not None:
-        commit = f" ({reader.redact(plan.base_commit)[:12]})" if plan.base_commit else ""
+        commit = f" ({shorten_commit(reader.redact(plan.base_commit))})" if plan.base_commit else ""
         return f"base: {plan.base_ref or 'commit'}{commit}"
     fields = (
         field for change in plan.writes for field in change.fields if _has_two_sides(change.action)
@@ -190,7 +191,7 @@ def get_origin(plan: Plan) -> tuple[str, str]:
     if plan.basis is None:
         return "", ""
     digest = plan.digest if isinstance(plan, codec.Saved) else codec.encode_plan(plan)["digest"]
-    commit = reader.redact(plan.basis.commit or "")[:12]
+    commit = shorten_commit(reader.redact(plan.basis.commit or ""))
     return digest, f"{commit}, with changes on top" if plan.basis.dirty and commit else commit
 
 
