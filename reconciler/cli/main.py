@@ -30,6 +30,7 @@ COMMANDS = {
     "doctor": "check the key, the host and git; say how to fix problems",
     "drift": "show what changed outside git, and who changed it",
     "explain": "describe a kind or a field",
+    "fleet": "run a command for many targets at once, with a common report",
     "init": "scaffold a configuration repository",
     "list": "list declared, live or unmanaged resources",
     "plan": "show what apply would do, why, and who will have to approve it",
@@ -47,7 +48,7 @@ LAST_MOMENT_S = 0.2
 
 
 @cache
-def _load(name: str) -> click.Command:
+def load_command(name: str) -> click.Command:
     """Import the module of a command; its options include those of the program."""
     command: click.Command = import_module(f"reconciler.commands.{name}").command
     return global_options.accept_after_command(command)
@@ -62,7 +63,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return _load(cmd_name)
+        return load_command(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -15,6 +15,7 @@ CALLS = {
     "doctor": (("doctor",), 0, "a personal API key"),
     "drift": (("drift",), 2, "rollout_percentage"),
     "explain": (("explain", "FeatureFlag"), 0, "filters"),
+    "fleet": (("fleet", "plan"), 0, "default"),
     "init": (("init", "new"), 0, "new"),
     "list": (("list",), 0, "FeatureFlag/acme/Web/a  all.yaml:1"),
     "plan": (("plan",), 0, "1 to update"),

@@ -1,0 +1,179 @@
+"""Make the commands of `fleet` from those of one target: the same options, without a second list.
+
+An option that makes no sense for many targets is refused with the reason (64).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+
+from reconciler.cli import options
+from reconciler.cli.session import Session
+from reconciler.errors import UsageError
+from reconciler.model import FleetMode
+
+FORMATS: Final = ("text", "json", "markdown", "html")
+TIMEOUT: Final = "30m"
+_OWN: Final = frozenset({"format_", "out", "concurrency", "yes", "shard", "target_timeout"})
+_REFUSED: Final[Mapping[str, str]] = {
+    "--adopt": "two targets could write the same file; run `reconciler drift --adopt` for each",
+    "--patch": "two targets could change the same file; run `reconciler drift --patch` for each",
+    "--report": "leave it out; --out DIR keeps the report of each target in DIR/TARGET",
+    "--zoom": "leave it out; --out DIR keeps the whole text of each target in DIR/TARGET",
+}
+_WORDS: Final = "reconciler.fleet.words"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetOptions:
+    """Hold what the command line of a fleet says.
+
+    Attributes:
+        mode: the command that runs for each target.
+        words: the options of that command as they were typed.
+        values: the same options as values, by the name of the parameter.
+        shard: `I/N`; None for all targets.
+        concurrency: targets at once.
+        out: the folder for reports; None for a temporary one.
+        format: of the report that is printed.
+        timeout_s: for one target.
+        yes: whether nobody is asked.
+
+    """
+
+    mode: FleetMode
+    words: tuple[str, ...]
+    values: Mapping[str, Any]
+    shard: str | None
+    concurrency: int
+    out: str | None
+    format: str
+    timeout_s: float
+    yes: bool
+
+
+Body = Callable[[Session, FleetOptions], int]
+
+
+def make_command(mode: FleetMode, single: click.Command, body: Body) -> click.Command:
+    """Return the command that runs `single` for many targets, with its options and its help."""
+
+    def run(**values: Any) -> int:
+        context = click.get_current_context()
+        own = {name: values.pop(name) for name in ("shard", "out", "format_", "target_timeout")}
+        workers, yes = values.pop("concurrency"), values.pop("yes", False)
+        given = FleetOptions(
+            mode,
+            context.meta[_WORDS],
+            values,
+            own["shard"],
+            workers,
+            own["out"],
+            own["format_"],
+            own["target_timeout"],
+            yes,
+        )
+        return body(context.obj, given)
+
+    taken = [each for each in single.params if isinstance(each, click.Option) and not each.hidden]
+    passed = [each for each in taken if each.name not in _OWN and not _find_reason(each)]
+    summary = single.get_short_help_str(limit=1000).rstrip(".")
+    return _FleetCommand(
+        mode.value,
+        callback=run,
+        params=[*_list_own_options(asks=any(each.name == "yes" for each in taken)), *passed]
+        + [_make_refused(each) for each in taken if _find_reason(each)],
+        help=f"For each target: {summary[:1].lower()}{summary[1:]}.\n\n"
+        f"Each target runs as `reconciler {mode}` runs it, with the options given here.",
+        epilog=f"Example: reconciler fleet {mode} --target 'eu-*' --out report",
+        context_settings={"allow_extra_args": True},
+    )
+
+
+class _FleetCommand(click.Command):
+    """Keeps the words of the options that each target gets."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        raw, _, _ = self.make_parser(ctx).parse_args(list(args))
+        ctx.meta[_WORDS] = tuple(self._list_words(raw))
+        rest = super().parse_args(ctx, args)
+        if rest and not ctx.resilient_parsing:
+            raise UsageError(
+                f"`fleet {self.name}` takes no {rest[0]}",
+                why="a path or a plan is for one target; a fleet reads the `paths` of each",
+                fix=f"choose with --target PATTERN; for a path or a plan: reconciler {self.name}",
+            )
+        return rest
+
+    def _list_words(self, raw: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the options of the single command that were typed, with their values."""
+        for option in self.params:
+            name = option.name or ""
+            if not isinstance(option, click.Option) or option.hidden:
+                continue  # an argument, or a global option, which the runner hands on
+            if name not in raw or name in _OWN:
+                continue
+            values = raw[name] if isinstance(raw[name], list) else [raw[name]]
+            for value in values:
+                if not option.is_flag:
+                    yield from (option.opts[0], str(value))
+                elif value == option.flag_value:
+                    yield option.opts[0]
+
+
+def _list_own_options(*, asks: bool) -> Iterator[click.Parameter]:
+    """Yield the options of a fleet; those of `asks` are for commands that write."""
+    yield click.Option(
+        ("--shard",),
+        metavar="I/N",
+        help="Only the targets of shard I of N; together the shards cover all targets.",
+    )
+    yield click.Option(
+        ("--concurrency",),
+        type=click.IntRange(1, 64),
+        default=8,
+        show_default=True,
+        metavar="N",
+        help="Targets at once.",
+    )
+    yield click.Option(
+        ("--target-timeout",),
+        type=options.DURATION,
+        default=TIMEOUT,
+        show_default=True,
+        metavar="DURATION",
+        help="Stop a target that takes longer; the other targets continue.",
+    )
+    yield click.Option(
+        ("--out",),
+        metavar="DIR",
+        help="Keep the report of each target in DIR/TARGET, and that of the fleet in "
+        "DIR/fleet.json.",
+    )
+    yield click.Option(
+        ("--format", "format_"), type=click.Choice(FORMATS), default=FORMATS[0], show_default=True
+    )
+    if asks:
+        yield click.Option(("--yes",), is_flag=True, help="Do not ask for confirmation.")
+
+
+def _find_reason(option: click.Option) -> str | None:
+    """Return why an option is not for many targets; None if it is."""
+    return next((_REFUSED[name] for name in option.opts if name in _REFUSED), None)
+
+
+def _make_refused(option: click.Option) -> click.Option:
+    """Return an option that is accepted only to say why it is refused, and what to do."""
+    refused = copy(option)
+    refused.hidden, refused.expose_value, refused.required = True, False, False
+    refused.name, refused.multiple, refused.callback = f"refused_{option.opts[0]}", True, _refuse
+    return refused
+
+
+def _refuse(ctx: click.Context, option: click.Parameter, value: tuple[Any, ...]) -> None:
+    if value and not ctx.resilient_parsing:
+        name = option.opts[0]
+        raise UsageError(f"{name} is not for a fleet", fix=_REFUSED[name])

@@ -1,0 +1,1 @@
+"""Run a command for many targets: in waves, in shards, on an engine; and combine the results."""

@@ -1,0 +1,92 @@
+"""Define one target's run: what runs where, how it is stopped, and what it has sent so far.
+
+Threads of this process, the jobs of a build and the workers of an engine run targets in the
+same way: as a `TargetRun` that a `TargetRunner` carries out.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Final, Protocol
+
+from reconciler.model import FleetMode, RequestCounts
+
+SUMMARY: Final = "summary.json"  # in the folder of a run; the last file that is written
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRun:
+    """Hold which command runs for which target.
+
+    Attributes:
+        mode: the command.
+        target: its name in reconciler.yaml.
+        words: the options of the command as they were typed; the same for each target.
+        cwd: the folder that the command runs in; absolute.
+        report: the folder for the run's report; absolute.
+
+    """
+
+    mode: FleetMode
+    target: str
+    words: tuple[str, ...]
+    cwd: Path
+    report: Path
+
+
+Stop = Callable[[], None]
+
+
+class RunControl:
+    """Let one thread stop the run of another, and see what it has sent. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._stops: list[Stop] = []  # the last one is what Ctrl-C would do now
+        self._is_stopped = False
+        self._count: Callable[[], RequestCounts] = RequestCounts
+
+    @property
+    def is_stopped(self) -> bool:
+        """Return whether the run was asked to stop."""
+        return self._is_stopped
+
+    @property
+    def requests(self) -> RequestCounts:
+        """Return how many requests the run has sent so far."""
+        return self._count()
+
+    def stop(self) -> None:
+        """Do what Ctrl-C does: start nothing more, and finish what is in flight."""
+        with self._lock:
+            self._is_stopped = True
+            stop = self._stops[-1] if self._stops else None
+        if stop is not None:
+            stop()
+
+    @contextmanager
+    def handle_stop(self, stop: Stop) -> Iterator[None]:
+        """Call `stop` instead of what was called before; at once if the run has been stopped."""
+        with self._lock:
+            self._stops.append(stop)
+            is_late = self._is_stopped
+        try:
+            if is_late:
+                stop()
+            yield
+        finally:
+            with self._lock:
+                self._stops.remove(stop)
+
+    def count_requests(self, count: Callable[[], RequestCounts]) -> None:
+        """Set the function that counts the requests of the run."""
+        self._count = count
+
+
+class TargetRunner(Protocol):
+    """Carry out the run of one target, in any thread; the report stays in its folder."""
+
+    def __call__(self, run: TargetRun, control: RunControl) -> int:
+        """Return the exit code of the command. Nothing is raised for a failed run."""
