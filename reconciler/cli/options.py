@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import time
 from collections.abc import Callable, Collection
 from functools import wraps
 from pathlib import Path
@@ -298,8 +299,9 @@ def report(command: Callable[..., int]) -> Callable[..., int]:
         session.report = cli_report.Report(
             Path(folder) if folder else None, session.note, session.identities
         )
+        session.report.facts["target"] = _find_only_name(session.target_names)
         session.report.open()
-        started = session.stamp()
+        started, clock = session.stamp(), time.monotonic()
         code, error = 1, None
         try:
             code = command(**options)
@@ -309,11 +311,14 @@ def report(command: Callable[..., int]) -> Callable[..., int]:
             if findings := getattr(problem, "findings", ()):
                 session.report.facts["findings"] = findings[: event_log.MAX_FINDINGS]
             raise
-        except click.Abort:
+        except (click.Abort, KeyboardInterrupt):
             code = 130
             raise
         except click.ClickException:
             code = 64
+            raise
+        except Exception as crash:
+            error = {"what": f"reconciler has a defect: {type(crash).__name__}"}
             raise
         finally:
             session.report.end(
@@ -322,6 +327,7 @@ def report(command: Callable[..., int]) -> Callable[..., int]:
                 exit_code=code,
                 started_at=started,
                 ended_at=session.stamp(),
+                seconds=round(time.monotonic() - clock, 3),
                 reads=session.reads,
                 writes=session.writes,
                 error=error,
@@ -329,3 +335,9 @@ def report(command: Callable[..., int]) -> Callable[..., int]:
         return code
 
     return inner
+
+
+def _find_only_name(names: tuple[str, ...]) -> str | None:
+    """Return the name of the target, if one was typed: a run may fail before it reads the file."""
+    (name, *more) = names or ("*",)
+    return None if more or "*" in name else name

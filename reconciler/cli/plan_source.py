@@ -4,10 +4,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.cli import result_files
+from reconciler.cli import planfiles
 from reconciler.cli.session import Session
 from reconciler.errors import GuardrailError, UsageError
-from reconciler.files import repo_paths
+from reconciler.files import repo_paths, result_files
 from reconciler.model import Plan, Selection, shorten_commit
 from reconciler.model.units import format_time
 from reconciler.operations import inputs, saved_plan
@@ -115,7 +115,7 @@ def read_source(
             why=f"{plans[0]} already contains them",
             fix=f"make the plan with {' and '.join(extra)}: reconciler plan … --out FILE",
         )
-    saved = result_files.read_plan(plans[0])
+    saved = planfiles.read_plan(plans[0])
     if saved.basis is None:
         return PlanSource(plan=saved)
     part = saved.basis.selection

@@ -6,15 +6,16 @@ If a report cannot be written, no result and no exit code changes.
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from reconciler import render
-from reconciler.cli import event_log, result_files
+from reconciler.cli import event_log
 from reconciler.errors import ReconcilerError
+from reconciler.files import result_files
 from reconciler.files.working_tree import check_output
 from reconciler.model import Outcome, Plan
 from reconciler.planfile import codec, digest, results
@@ -22,7 +23,7 @@ from reconciler.planfile import codec, digest, results
 FORMAT_VERSION = 1
 FILES = (
     *("plan.json", "plan.html", "plan.md"),
-    *("journal.jsonl", "outcomes.json", "outcomes.md", "summary.json"),
+    *("journal.jsonl", "outcomes.json", "outcomes.md", "status.json", "summary.json"),
 )
 
 
@@ -43,13 +44,15 @@ class Report:
     """The folder of one run's report; without one nothing is kept.
 
     Files: plan.json, plan.html, plan.md of what was planned (drift: of what drifted),
-    journal.jsonl, outcomes.json and outcomes.md of what was written, summary.json of it all.
+    journal.jsonl, outcomes.json and outcomes.md of what was written, status.json of where a
+    target stands, summary.json of it all.
     """
 
     folder: Path | None
     note: Callable[[str], None]
     identities: str = "full"  # how plans and outcomes name people, except in JSON
     facts: dict[str, Any] = field(default_factory=dict)
+    totals: Mapping[str, Any] = field(default_factory=dict)  # of the last document
     written: list[str] = field(default_factory=list)
 
     def open(self) -> None:
@@ -69,7 +72,7 @@ class Report:
     def plan(self, plan: Plan, *, drift: bool = False) -> None:
         """Keep a plan, for programs and for people."""
         self.facts |= {"target": plan.target, "host": plan.host}
-        self.facts["plan"] = codec.summarize(plan)
+        self.facts["plan"] = self.totals = codec.summarize(plan)
         event = "drift.found" if drift else "plan.made"
         event_log.emit_event(
             event, target=plan.target, reads=plan.requests.reads, **self.facts["plan"]
@@ -88,13 +91,23 @@ class Report:
             return
         rows = tuple(ended)
         document = results.encode_outcomes(rows, plan)
-        self.facts["outcomes"] = document["summary"]
+        self.facts["outcomes"] = self.totals = document["summary"]
         self.facts["account"] = document["account"]
         self._keep("outcomes.json", digest.format_document(document))
         self._keep(
             "outcomes.md",
             render.outcomes(rows, plan, format="markdown", identities=self.identities),
         )
+
+    def status(self, document: Mapping[str, Any], shown: str) -> None:
+        """Keep where the target stands; `shown` is the document as JSON."""
+        self.facts |= {"target": document["target"], "host": document["host"]}
+        self.totals = {
+            "commits_since": document["commits_since"],
+            "dirty": document["dirty"],
+            "requests": len(document["requests"]),
+        }
+        self._keep("status.json", shown + "\n")
 
     @contextmanager
     def journal(self, path: Path) -> Iterator[None]:
@@ -119,6 +132,7 @@ class Report:
             "format_version": FORMAT_VERSION,
             **self.facts,
             **facts,
+            "summary": self.totals,
             "files": [*self.written, "summary.json"],
         }
         self._keep("summary.json", json.dumps(codec.make_plain(document), indent=2) + "\n")

@@ -12,7 +12,7 @@ from uuid import UUID
 import click
 
 from reconciler import render
-from reconciler.cli import options, result_files
+from reconciler.cli import options
 from reconciler.cli.session import Session
 from reconciler.errors import (
     InvalidRequestError,
@@ -21,6 +21,7 @@ from reconciler.errors import (
     ReconcilerError,
     UsageError,
 )
+from reconciler.files import result_files
 from reconciler.live import key_access
 from reconciler.model import parse_duration
 from reconciler.planfile.reader import format_json

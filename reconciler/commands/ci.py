@@ -12,12 +12,12 @@ import click
 
 from reconciler import render
 from reconciler.ci.build import Build, OutputFile
-from reconciler.cli import build_comments, event_log, result_files
+from reconciler.cli import build_comments, event_log
 from reconciler.cli.main import run as run_command
 from reconciler.cli.report import prepare_folder
 from reconciler.cli.session import Session
 from reconciler.errors import ReconcilerError, UsageError
-from reconciler.files import repo_paths
+from reconciler.files import repo_paths, result_files
 from reconciler.model import LEFT_OUT, Finding, Severity
 from reconciler.planfile import codec
 from reconciler.render import markdown

@@ -6,10 +6,10 @@ from dataclasses import replace
 import click
 
 from reconciler import render
-from reconciler.cli import guardrails, options, result_files
+from reconciler.cli import guardrails, options
 from reconciler.cli.main import lasting
 from reconciler.cli.session import Session
-from reconciler.files import repo_paths
+from reconciler.files import repo_paths, result_files
 from reconciler.model import Plan, Selection
 from reconciler.operations import inputs, record_base
 from reconciler.operations import plan as operations_plan

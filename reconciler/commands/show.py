@@ -3,7 +3,7 @@
 import click
 
 from reconciler import render
-from reconciler.cli import options, result_files
+from reconciler.cli import options, planfiles
 from reconciler.cli.session import Session
 
 
@@ -14,5 +14,5 @@ from reconciler.cli.session import Session
 @click.pass_obj
 def command(session: Session, planfile: str, format_: str) -> int:
     """Render a saved plan again. Never contacts the API."""
-    session.show_plan(render.plan, result_files.read_plan(planfile), format_, saved=planfile)
+    session.show_plan(render.plan, planfiles.read_plan(planfile), format_, saved=planfile)
     return 0

@@ -14,6 +14,7 @@ from reconciler.render.shared import change_requests
 
 @click.command("status", epilog="Example: reconciler status --target production")
 @options.formats("text", "json")
+@options.report
 @click.pass_obj
 def command(session: Session, format_: str) -> int:
     """Show the base, the commits since then, and the open change requests of the target.
@@ -34,6 +35,7 @@ def command(session: Session, format_: str) -> int:
         "dirty": git.dirty,
         "requests": [_as_row(request) for request in requests],
     }
+    session.report.status(document, render.status(document, format="json"))
     shown = render.status(document, format=format_, color=session.color, width=session.width)
     session.say(shown, wraps=format_ == "text")
     return 0

@@ -50,7 +50,8 @@ def command(session: Session, paths: tuple[str, ...], format_: str, live: bool) 
     states = {each.state for each in checked}
     state = states.pop() if len(states) == 1 else "nothing was written"
     loaded = [each.loaded for each in checked if each.loaded is not None]
-    session.report.facts["resources"] = _count_resources(loaded)
+    resources = session.report.facts["resources"] = _count_resources(loaded)
+    session.report.totals = {"resources": resources}
     code = _print_findings(session, format_, findings, state=state)
     if not code:
         _print_summary(session, checked, findings, is_result=format_ == "text")
@@ -109,7 +110,9 @@ def _print_findings(
     """Print findings; the exit code that they mean."""
     findings = tuple(findings)
     counts = Counter(finding.severity for finding in findings)
-    session.report.facts |= {f"{severity}s": counts[severity] for severity in Severity}
+    totals = {f"{severity}s": counts[severity] for severity in Severity}
+    session.report.facts |= totals
+    session.report.totals = {**session.report.totals, **totals}
     worst = sorted(findings, key=lambda finding: list(Severity).index(finding.severity))
     session.report.facts["findings"] = worst[: event_log.MAX_FINDINGS]
     code = 1 if counts[Severity.ERROR] else 0

@@ -9,7 +9,9 @@ from enum import StrEnum
 from typing import Any, Final
 
 from reconciler.model.address import Address
-from reconciler.model.outcomes import Problem
+from reconciler.model.findings import Finding
+from reconciler.model.outcomes import Outcome, Problem
+from reconciler.model.plan import Plan
 
 INTERRUPTED: Final = 130
 _WORST_FIRST: Final = (1, 4, 3, 2, 0)  # exit codes of a target (docs/exit-codes.md)
@@ -55,6 +57,26 @@ class TargetResult:
     summary: Mapping[str, Any] = field(default_factory=dict)
     skipped_because: str | None = None
     error: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetDetails:
+    """Hold what the report folder of one target has beside its result.
+
+    Attributes:
+        plan: of plan and apply; of drift, what has drifted. None if there was none.
+        outcomes: what became of its changes.
+        findings: of validate, or why the files cannot be used.
+        status: the document of status.
+        files: names of the files in the folder.
+
+    """
+
+    plan: Plan | None = None
+    outcomes: tuple[Outcome, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    status: Mapping[str, Any] | None = None
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

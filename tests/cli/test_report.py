@@ -96,3 +96,45 @@ def test_a_report_that_cannot_be_written_changes_no_result(repo):
 
     assert 0 == done.code, done.err
     assert "the report is not whole" in done.err
+
+
+def test_the_summary_says_what_ran_for_which_target_and_what_it_counted(repo):
+    """What a fleet's report is made of; the totals are those of the command's own document."""
+    planned = repo.run("plan", "--format", "json", "--report", "kept")
+    summary = json.loads(report(repo)["summary.json"])
+
+    assert ("default", "plan", 0) == tuple(
+        summary[key] for key in ("target", "command", "exit_code")
+    )
+    assert planned.json["summary"] == summary["summary"]
+    assert 0 <= summary["seconds"] < 600
+
+    applied = repo.run("apply", "--yes", "--format", "json", "--report", "applied")
+
+    assert applied.json["summary"] == json.loads(report(repo, "applied")["summary.json"])["summary"]
+
+
+def test_validate_and_status_keep_a_report(repo):
+    """Both have their totals in the summary; status has its document."""
+    repo.run("validate", "--report", "checked")
+    status = repo.run("status", "--format", "json", "--report", "stood")
+    files = report(repo, "stood")
+
+    assert {"resources": 1, "errors": 0, "warnings": 0, "notices": 0} == json.loads(
+        report(repo, "checked")["summary.json"]
+    )["summary"]
+    assert status.json == json.loads(files["status.json"])
+    assert {"status.json", "summary.json"} == set(files)
+    assert {"commits_since": 0, "dirty": 0, "requests": 0} == json.loads(files["summary.json"])[
+        "summary"
+    ]
+
+
+def test_a_run_that_ends_before_it_reads_a_file_still_names_its_target(repo):
+    """The name is the one that was typed."""
+    repo.write("reconciler.yaml", "version: 1\ntargets: {a: {}, b: {needs: [z]}}\n")
+
+    done = repo.run("plan", "--target", "a", "--report", "kept")
+
+    assert 1 == done.code
+    assert "a" == json.loads(report(repo)["summary.json"])["target"]

@@ -15,10 +15,10 @@ import click
 
 from reconciler.ci import webhook
 from reconciler.ci.webhook import News
-from reconciler.cli import result_files
 from reconciler.cli.session import Session
 from reconciler.config.targets import Target
 from reconciler.errors import DeliveryError, GitError, ReconcilerError
+from reconciler.files import result_files
 from reconciler.files.working_tree import check_output
 from reconciler.git import repository
 

@@ -1,4 +1,4 @@
-"""Result files, whole or not at all, readable by their owner only; and plans read back."""
+"""Write result files, whole or not at all, readable by their owner only; and read them back."""
 
 import errno
 import os
@@ -7,13 +7,9 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from reconciler.errors import ConfigError, ReconcilerError
+from reconciler.errors import ReconcilerError
 from reconciler.files.working_tree import check_output
 from reconciler.operating_system import READ_ONLY, sync_folder
-from reconciler.planfile import codec
-from reconciler.planfile.codec import Saved
-
-MAX_BYTES = 512 * 1024 * 1024  # of a plan
 
 
 def check_place(name: str) -> None:
@@ -71,26 +67,12 @@ def write_lines(name: str, lines: Iterable[str]) -> int:
     return count
 
 
-def read_plan(name: str) -> Saved:
-    """Return the plan in a file, exactly as it was written; raise an error that says why not."""
-    try:
-        return codec.load_plan(_whole(name).decode("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ReconcilerError(
-            f"{name} cannot be read as a plan",
-            why=getattr(error, "strerror", None) or "it is not UTF-8 text",
-            state="nothing was contacted, nothing was written",
-            fix="name a file that `reconciler plan --out FILE` wrote",
-        ) from error
-    except ConfigError as error:
-        raise ConfigError(f"{name} is {error.what}", why=error.why, fix=error.fix) from error
-
-
-def _whole(name: str) -> bytes:
-    data = read_result_file(name, MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise OSError(errno.EFBIG, "it is too large for a plan")
-    return data
+def read_whole_file(name: str, most: int) -> str:
+    """Return the text of a regular file; raise OSError if it is larger, ValueError if not UTF-8."""
+    data = read_result_file(name, most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, "it is too large")
+    return data.decode("utf-8")
 
 
 def read_result_file(name: str, most: int) -> bytes:

@@ -1,0 +1,183 @@
+"""Read and write the report folder of one target: what `--report` keeps, and no more.
+
+A folder that cannot be read is not left out: it becomes a result with an error, so that a fleet's
+report has no gap.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from reconciler.errors import ReconcilerError
+from reconciler.files import result_files
+from reconciler.fleet import waiting
+from reconciler.model import (
+    FleetMode,
+    Outcome,
+    Problem,
+    RequestCounts,
+    Result,
+    Severity,
+    TargetDetails,
+    TargetResult,
+)
+from reconciler.planfile import codec, outcomes
+from reconciler.planfile.digest import format_document
+from reconciler.planfile.fleet import read_seconds
+from reconciler.planfile.reader import Node
+
+SUMMARY: Final = "summary.json"  # the last file that a run writes
+FORMAT_VERSION: Final = 1
+_MAX_BYTES: Final = 512 * 1024 * 1024  # of a file
+_UNREADABLE: Final = (OSError, ValueError, RecursionError, ReconcilerError)
+_BAD_RESULTS: Final = (Result.FAILED, Result.REFUSED)
+_T = TypeVar("_T")
+
+
+def write_result(folder: Path, mode: FleetMode, result: TargetResult) -> None:
+    """Write the summary of a target that could not write one: skipped, stopped, or crashed.
+
+    Raises ReconcilerError if the folder cannot be written.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        fix = "name a folder that can be written"
+        why = error.strerror or str(error)
+        raise ReconcilerError(f"{folder} cannot be made", why=why, fix=fix) from error
+    document = {
+        "format_version": FORMAT_VERSION,
+        "target": result.target,
+        "command": mode,
+        "exit_code": result.exit_code,
+        "seconds": result.seconds,
+        "reads": result.requests.reads,
+        "writes": result.requests.writes,
+        "error": result.error,
+        "skipped_because": result.skipped_because,
+        "summary": result.summary,
+        "files": [*_list_files(folder), SUMMARY],
+    }
+    text = format_document(codec.make_plain(document))
+    result_files.write_private(os.fspath(folder / SUMMARY), text)
+
+
+def read_target(folder: Path, target: str, mode: FleetMode) -> tuple[TargetResult, TargetDetails]:
+    """Return how the run of a target ended, and the rest of its report.
+
+    What is missing or damaged is the error of the result, whose exit code is then 1.
+    """
+    try:
+        result = _read_summary(folder, target, mode)
+    except _UNREADABLE as error:
+        return _report_damage(folder, target, SUMMARY, error), TargetDetails()
+    try:
+        details = read_details(folder)
+        if details.status is not None:
+            waiting.read_status_rows(target, details.status)
+    except _UNREADABLE as error:
+        damaged = _report_damage(folder, target, "the report", error)
+        return replace(result, exit_code=1, error=damaged.error), TargetDetails()
+    if result.exit_code and result.error is None:
+        result = replace(result, error=_find_first_problem(details))
+    return result, details
+
+
+def read_details(folder: Path) -> TargetDetails:
+    """Return the report beside its summary; raise OSError, ValueError or ReconcilerError."""
+    summary = _read_json(folder / SUMMARY)
+    names = tuple(name for name in _list_files(folder) if name != SUMMARY)
+    return TargetDetails(
+        plan=_read_if(folder / "plan.json", names, codec.load_plan),
+        outcomes=_read_if(folder / "outcomes.json", names, _parse_outcomes) or (),
+        findings=codec.read_findings(summary.get("findings") or []),
+        status=_read_if(folder / "status.json", names, _parse_object),
+        files=names,
+    )
+
+
+def _read_summary(folder: Path, target: str, mode: FleetMode) -> TargetResult:
+    document = _read_json(folder / SUMMARY)
+    node = Node(document, "")
+    name = node["target"].maybe(Node.text)
+    command = node["command"].text()
+    if name not in {None, target} or command != mode:
+        raise ReconcilerError(f"it is the report of {command} for target {name}")
+    missing = [each for each in node["files"].each(Node.text) if not (folder / each).is_file()]
+    if missing:
+        raise ReconcilerError(f"these files are missing: {', '.join(missing)}")
+    return TargetResult(
+        target=target,
+        exit_code=node["exit_code"].maybe(Node.count),
+        seconds=read_seconds(node["seconds"]),
+        requests=RequestCounts(node["reads"].count(), node["writes"].count()),
+        summary=node["summary"].values(lambda total: total.value),
+        skipped_because=node["skipped_because"].maybe(Node.text),
+        error=node["error"].maybe(outcomes.read_problem),
+    )
+
+
+def _report_damage(folder: Path, target: str, what: str, error: Exception) -> TargetResult:
+    """Return the result of a target whose report cannot be used."""
+    if isinstance(error, ReconcilerError):
+        why = error.why or error.what
+    else:
+        why = getattr(error, "strerror", None) or "it is not JSON"
+    problem = Problem(
+        f"{target}: {what} cannot be read",
+        f"{folder.name}: {why}",
+        "what the run has done is not known from here",
+        "run the command for this target again",
+    )
+    return TargetResult(target, 1, error=problem)
+
+
+def _find_first_problem(details: TargetDetails) -> Problem | None:
+    """Return the first reason why a run failed, with the number of the others."""
+    plan = details.plan
+    errors = plan.errors if plan is not None else ()
+    errors += tuple(each for each in details.findings if each.severity is Severity.ERROR)
+    problems = [Problem(each.message, each.why, "", each.fix) for each in dict.fromkeys(errors)]
+    problems += [
+        outcome.problem if outcome.problem is not None else _describe_outcome(outcome)
+        for outcome in details.outcomes
+        if outcome.result in _BAD_RESULTS
+    ]
+    if not problems:
+        return None
+    first, *others = problems
+    more = f" (and {len(others):,} more)" if others else ""
+    return replace(first, what=f"{first.what}{more}")
+
+
+def _describe_outcome(outcome: Outcome) -> Problem:
+    return Problem(f"{outcome.address}: {outcome.result}")
+
+
+def _list_files(folder: Path) -> list[str]:
+    """Return the names of the files of a report that are in the folder."""
+    return sorted(path.name for path in folder.iterdir() if path.is_file())
+
+
+def _read_if(path: Path, names: tuple[str, ...], read: Callable[[str], _T]) -> _T | None:
+    if path.name not in names:
+        return None
+    return read(result_files.read_whole_file(os.fspath(path), _MAX_BYTES))
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    return _parse_object(result_files.read_whole_file(os.fspath(path), _MAX_BYTES))
+
+
+def _parse_object(text: str) -> Mapping[str, Any]:
+    document = json.loads(text)
+    if not isinstance(document, dict):
+        raise ValueError("not an object")  # noqa: TRY004  the same as text that is not JSON
+    return document
+
+
+def _parse_outcomes(text: str) -> tuple[Outcome, ...]:
+    return outcomes.read_outcomes(json.loads(text))
