@@ -21,7 +21,7 @@ from reconciler.plan.guardrails import checks
 from reconciler.planfile import results
 from reconciler.posthog.client import Writer
 from reconciler.render import text
-from reconciler.render.shared import questions, summary
+from reconciler.render.shared import summary
 from reconciler.render.shared.sanitize import escape
 from reconciler.render.text import progress_board
 from reconciler.render.text.progress_board import BoardState
@@ -73,7 +73,7 @@ def run(
         session.show_plan(render.plan, shown, command=options.command)
     guardrails.refuse_run(session, planned, form=options.format)
     if planned.writes and options.asks:
-        question = escape(questions.describe_question(verb, planned))
+        question = escape(summary.describe_question(verb, planned))
         terminal.confirm(question, name=planned.target if options.asks_name else None)
     ended = _carry_out(session, writer, planned, world, options)
     return _account(session, ended, planned, options.format)

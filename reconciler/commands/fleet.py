@@ -3,7 +3,7 @@
 import click
 
 from reconciler.cli import main
-from reconciler.cli.fleet import local_run, subcommands
+from reconciler.cli.fleet import local_run, shard_commands, subcommands
 from reconciler.model import FleetMode
 
 
@@ -20,3 +20,5 @@ for _mode in FleetMode:
     command.add_command(
         subcommands.make_command(_mode, main.load_command(_mode.value), local_run.run_fleet)
     )
+command.add_command(shard_commands.print_matrix)
+command.add_command(shard_commands.merge)

@@ -86,6 +86,14 @@ def read_target(folder: Path, target: str, mode: FleetMode) -> tuple[TargetResul
     return result, details
 
 
+def load_details(folder: Path | None) -> TargetDetails:
+    """Return the report beside its summary, for people; nothing where it cannot be read."""
+    try:
+        return read_details(folder) if folder is not None else TargetDetails()
+    except _UNREADABLE:  # the result of the target says so
+        return TargetDetails()
+
+
 def read_details(folder: Path) -> TargetDetails:
     """Return the report beside its summary; raise OSError, ValueError or ReconcilerError."""
     summary = _read_json(folder / SUMMARY)

@@ -1,5 +1,6 @@
 """Convert the report of a fleet to the document of schemas/fleet.schema.json, and back. Pure."""
 
+import re
 from dataclasses import fields
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from reconciler.planfile.outcomes import read_problem
 from reconciler.planfile.reader import Node, build_error
 
 FORMAT_VERSION: Final = 1
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 def encode_fleet(report: FleetReport) -> dict[str, Any]:
@@ -68,7 +70,7 @@ def _encode_result(result: TargetResult) -> dict[str, Any]:
 def _read_result(node: Node) -> TargetResult:
     requests = node["requests"]
     return TargetResult(
-        target=node["target"].text(),
+        target=_read_name(node["target"]),
         exit_code=node["exit_code"].maybe(Node.count),
         seconds=read_seconds(node["seconds"]),
         requests=RequestCounts(requests["reads"].count(), requests["writes"].count()),
@@ -76,6 +78,13 @@ def _read_result(node: Node) -> TargetResult:
         skipped_because=node["skipped_because"].maybe(Node.text),
         error=node["error"].maybe(read_problem),
     )
+
+
+def _read_name(node: Node) -> str:
+    """Return the name of a target, which is also that of its folder; raise ConfigError."""
+    if not _NAME.fullmatch(name := node.text()):
+        raise build_error(f"{node.path} is not the name of a target: {name!r}")
+    return name
 
 
 def read_seconds(node: Node) -> float:
@@ -110,4 +119,4 @@ def _read_waiting(node: Node) -> WaitingRequest:
 
 
 def _read_shard(node: Node) -> Shard:
-    return Shard(node["index"].count(), node["count"].count(), node["fleet"].each(Node.text))
+    return Shard(node["index"].count(), node["count"].count(), node["fleet"].each(_read_name))

@@ -5,10 +5,12 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any, Final, Protocol, cast
 
-from reconciler.model import Finding, Outcome, Payload, Plan
+from reconciler.model import Finding, FleetReport, Outcome, Payload, Plan, TargetDetails
 from reconciler.render.shared import change_requests as shared_change_requests
+from reconciler.render.shared import fleet as shared_fleet
 from reconciler.render.shared import identities
 from reconciler.render.shared.change_requests import People, RequestView, Roles
+from reconciler.render.shared.fleet import LoadDetails
 from reconciler.render.shared.identities import Initials
 from reconciler.render.shared.options import RenderOptions
 
@@ -29,6 +31,8 @@ class _Format(Protocol):
     def outcomes(
         self, outcomes: Iterable[Outcome], plan: Plan, options: RenderOptions, *, stopped: bool
     ) -> str: ...
+
+    def fleet(self, report: FleetReport, options: RenderOptions, load: LoadDetails) -> str: ...
 
     def change_requests(self, rows: list[Mapping[str, Any]], options: RenderOptions) -> str: ...
 
@@ -90,6 +94,33 @@ def outcomes(
         plan = initials.mask_plan(plan)
         outcomes = map(initials.mask_outcome, outcomes)
     return module.outcomes(outcomes, plan, look, stopped=stopped)
+
+
+def fleet(
+    report: FleetReport, load: LoadDetails, *, format: str, options: RenderOptions | None = None
+) -> str:
+    """Return what became of the targets of a fleet.
+
+    Args:
+        report: the results of the targets.
+        load: returns the rest of the report of one target; only a page shows it.
+        format: one of `FORMATS`.
+        options: how to show it.
+
+    """
+    look = options or RenderOptions()
+    if format == "json" or look.identities != identities.INITIALS:
+        return _load(format, FORMATS).fleet(report, look, load)
+    initials = Initials()  # the same for all targets: one person has one name on a page
+
+    def load_masked(target: str) -> TargetDetails:
+        details = load(target)
+        plan = initials.mask_plan(details.plan) if details.plan is not None else None
+        outcomes = tuple(map(initials.mask_outcome, details.outcomes))
+        return replace(details, plan=plan, outcomes=outcomes)
+
+    masked = shared_fleet.mask_people(report, initials)
+    return _load(format, FORMATS).fleet(masked, look, load_masked)
 
 
 def change_requests(rows: Iterable[Mapping[str, Any]], *, format: str, **fields: Any) -> str:

@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from reconciler.model import Finding, Outcome, Plan
+from reconciler.model import Finding, FleetReport, Outcome, Plan
 from reconciler.planfile import codec, digest, results
+from reconciler.planfile import fleet as planfile_fleet
 from reconciler.render.shared.change_requests import RequestView, make_document
+from reconciler.render.shared.fleet import LoadDetails
 from reconciler.render.shared.options import RenderOptions
 
 _REQUEST: Final = ("id", "address", "action_key", "waiting_for", "expires_at")  # of a status
@@ -31,6 +33,15 @@ def outcomes(
 ) -> str:
     """Return the document of schemas/outcomes.schema.json."""
     return results.dump_outcomes(outcomes, plan)
+
+
+def fleet(
+    report: FleetReport,
+    options: RenderOptions,  # noqa: ARG001  the document is always whole
+    load: LoadDetails,  # noqa: ARG001  each target has a document of its own
+) -> str:
+    """Return the document of schemas/fleet.schema.json."""
+    return planfile_fleet.dump_fleet(report)
 
 
 def format_rows(shown: Any, options: RenderOptions) -> str:  # noqa: ARG001  the document is always whole

@@ -7,11 +7,13 @@ what a file or a server said.
 
 from collections.abc import Iterable
 
-from reconciler.model import Outcome, Plan
+from reconciler.model import FleetReport, Outcome, Plan
 from reconciler.render.markdown import comment
 from reconciler.render.markdown.escape import escape_prose, escape_tag, format_code, format_fence
+from reconciler.render.markdown.fleet import format_fleet
 from reconciler.render.markdown.outcomes import format_outcomes
 from reconciler.render.markdown.size_limit import CAP
+from reconciler.render.shared.fleet import LoadDetails
 from reconciler.render.shared.options import RenderOptions
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "drift",
     "escape_prose",
     "escape_tag",
+    "fleet",
     "format_code",
     "format_fence",
     "outcomes",
@@ -45,3 +48,12 @@ def outcomes(
 ) -> str:
     """Return what became of a plan, as a comment."""
     return format_outcomes(outcomes, plan)
+
+
+def fleet(
+    report: FleetReport,
+    options: RenderOptions,  # noqa: ARG001  a comment looks the same everywhere
+    load: LoadDetails,  # noqa: ARG001  a comment has no space for them
+) -> str:
+    """Return what became of the targets of a fleet, as a comment or an issue."""
+    return format_fleet(report)

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
+from urllib.parse import urlsplit
 
 from reconciler.model import (
     ABSENT,
@@ -127,6 +128,21 @@ def _count_causes(plan: Plan) -> Iterator[str]:
         yield f"{number['drift']:,} with drift."
     if number["conflict"]:
         yield f"{number['conflict']:,} in CONFLICT."
+
+
+def describe_question(verb: str, plan: Plan) -> str:
+    """Return what is to be confirmed before a run writes.
+
+    `Apply 2 changes to production (eu.posthog.com)? 1 will wait for approval. Takes at least 4m.`
+    """
+    stopped = results.find_stopped(plan)
+    writes = [change for change in plan.writes if change.address not in stopped]
+    waiting = sum(will_wait(change.gate) for change in writes)
+    host = urlsplit(plan.host).netloc or plan.host
+    facts = [f"{verb} {count(len(writes), 'change')} to {plan.target} ({host})?"]
+    if waiting:
+        facts.append(f"{waiting:,} will wait for approval.")
+    return " ".join((*facts, *describe_pace(plan)))
 
 
 def describe_errors(plan: Plan, done: str, *, past: bool = False) -> Iterator[str]:
