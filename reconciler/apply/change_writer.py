@@ -161,18 +161,18 @@ class _Worker:
 
     def _send_stage(self) -> None:
         """Send the calls of one stage and judge their responses; repeat only after a read."""
-        sent, left = 0, math.inf
+        sent, left, sent_calls = 0, math.inf, recovery.SentCalls()
         while True:
             write = self._sent = self._build_write()
             calls = self._kind.calls(write)
+            sent_calls.require_kept(self._progress.change.address, calls)
             sent = 1 if len(calls) < left else sent + 1  # a part that is there now is progress
             left = len(calls)
-            last: list[Request] = []
             try:
-                payload = self._send_calls(write, calls, last)
+                payload = self._send_calls(write, calls, sent_calls)
             except AmbiguousError as error:
                 self._progress = replace(self._progress, uncertain=True, troubled=True)
-                lost = (last[-1], error)
+                lost = (sent_calls.last or calls[-1], error)
                 try:
                     payload = recovery.resolve_lost_write(
                         self._tools, self._kind, self._progress, write, lost, sent=sent
@@ -183,7 +183,7 @@ class _Worker:
                 self._record_seen(payload)
                 self._progress = replace(self._progress, payload=payload or self._progress.payload)
             except ApiError as error:
-                if self._is_over(write, last[-1], error):
+                if self._is_over(write, sent_calls.last or calls[-1], error):
                     return
                 if sent >= recovery.MOST:
                     raise responses.end_refused(self._progress, error) from error
@@ -246,6 +246,7 @@ class _Worker:
         if readback.holds_write(self._kind, write, payload):
             self._finish_stage(write, payload)
             return True
+        recovery.require_unchanged(self._kind, self._progress, write, payload)
         if self._progress.payload is not None and not readback.has_difference(
             self._kind, self._progress.payload, payload
         ):
@@ -328,19 +329,20 @@ class _Worker:
         return change.address.name if renamed else None
 
     def _send_calls(
-        self, write: Write, calls: Sequence[Request], last: list[Request]
+        self, write: Write, calls: Sequence[Request], sent: recovery.SentCalls
     ) -> Payload | None:
         """Send the calls of a stage; the object as last answered, once all of them are confirmed.
 
-        `last` is what was sent. Parts whose answers do not show them are looked for together.
+        Parts whose answers do not show them are looked for together.
         """
         payload, unshown = self._progress.payload, None
         for request in calls:
-            last.append(request)
+            sent.last = request
             body = self._send_call(request)
             if request.method == "DELETE":
                 payload = None if write.action is Action.DELETE else payload
                 self._record_written(write, whole=False)
+                sent.confirm(request)
             elif readback.is_object_call(self._kind, request, write):
                 dropped = readback.verify_response(self._kind, self._progress, write, request, body)
                 self._progress, payload = (
@@ -348,8 +350,9 @@ class _Worker:
                     body,
                 )
                 self._record_written(write, whole=True)
-            elif isinstance(body, Mapping) and self._kind.echoes(request, body):
+            elif self._kind.echoes(request, body if isinstance(body, Mapping) else {}):
                 self._record_written(write, whole=False)
+                sent.confirm(request)
             else:
                 unshown = request
         if self._kind.parts:

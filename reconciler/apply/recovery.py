@@ -6,8 +6,10 @@ call that was lost may still be carried out late: then the second one meets a ke
 a version that has moved, and both are looked at in turn.
 """
 
-from collections.abc import Callable
-from typing import Final, TypeVar
+import json
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
 
 from reconciler.apply import approval_requests, readback
 from reconciler.apply.progress import ChangeEnded, Progress, WorkerContext
@@ -19,7 +21,18 @@ from reconciler.errors import (
     UnreachableError,
     UnreadableError,
 )
-from reconciler.model import Action, Detail, Kind, Payload, Problem, Request, Result, Write
+from reconciler.model import (
+    Action,
+    Address,
+    Detail,
+    Kind,
+    Payload,
+    Problem,
+    Request,
+    Result,
+    Spec,
+    Write,
+)
 
 MOST: Final = 3  # sends of one write, each after a read
 _QUIET_S: Final = (0.5, 2.0, 4.0)  # for what is still on its way
@@ -71,7 +84,7 @@ def resolve_lost_write(
     if payload is None and write.action is Action.UPDATE:
         raise ChangeEnded(Result.REFUSED, readback.describe_deleted(progress.change.address))
     if payload is not None and write.action is not Action.CREATE:
-        _require_unchanged(kind, progress, write, payload)
+        require_unchanged(kind, progress, write, payload)
     whole = readback.is_object_call(kind, request, write)
     if sent >= MOST or (whole and _is_answered(error)) or not _is_repeatable(kind, write, request):
         raise _end_unknown(progress, error, "", sent)
@@ -92,25 +105,87 @@ def _is_done(kind: Kind, write: Write, payload: Payload | None) -> bool:
     return payload is not None and readback.holds_write(kind, write, payload)
 
 
-def _require_unchanged(kind: Kind, progress: Progress, write: Write, payload: Payload) -> None:
+@dataclass(slots=True)
+class SentCalls:
+    """The calls of one stage: the last of them, and those that PostHog has confirmed."""
+
+    last: Request | None = None
+    _confirmed: set[str] = field(default_factory=set)
+
+    def confirm(self, request: Request) -> None:
+        """Note that an answer shows that a call was carried out."""
+        self._confirmed.add(_format_call(request))
+
+    def require_kept(self, address: Address, calls: Iterable[Request]) -> None:
+        """End the change if a confirmed call is needed again: somebody else has undone it."""
+        if not self._confirmed:
+            return
+        undone = [call for call in calls if _format_call(call) in self._confirmed]
+        if undone:
+            raise ChangeEnded(
+                Result.REFUSED,
+                Problem(
+                    f"{address}: somebody undid a part of this change meanwhile",
+                    f"{undone[0].method} {undone[0].path} was confirmed, and is not live any more",
+                    "the other parts were written",
+                    "run plan and look at what has changed",
+                ),
+            )
+
+
+def _format_call(call: Request) -> str:
+    return json.dumps([call.method, call.path, call.body], sort_keys=True)
+
+
+def require_unchanged(kind: Kind, progress: Progress, write: Write, payload: Payload) -> None:
     """End the change if somebody else has changed what the stage was about to change.
 
     Parts with their own calls may be written in part: that was this program.
     """
     before = readback.to_managed_spec(kind, progress.payload or {})
     now = readback.to_managed_spec(kind, payload)
-    names = [name for name in write.spec if name not in kind.apart]
-    changed = [name for name in names if before.get(name) != now.get(name)]
+    wanted = kind.canonical(write.spec)
+    unset: Spec = kind.defaults if kind.parts else {}
+    changed = []
+    for name in wanted:
+        old, new = before.get(name, unset.get(name)), now.get(name, unset.get(name))
+        is_ours = name in kind.apart and _is_ours(old, new, wanted[name], kind.complete)
+        if old != new and not is_ours:
+            changed.append(name)
     if changed:
         raise ChangeEnded(
             Result.REFUSED,
             Problem(
                 f"{progress.change.address}: somebody changed {', '.join(changed)} meanwhile",
-                "the answer to our own write was lost, and what is there is not ours",
+                "what is there is neither as before nor as this run wrote it",
                 "unknown: ours may have been carried out before theirs",
                 "run plan and look at what has changed",
             ),
         )
+
+
+def _is_ours(
+    before: Any, now: Any, wanted: Any, complete: Container[str], *, whole: bool = False
+) -> bool:
+    """Return whether a value is as before or as wanted, part by part; lists by item."""
+    if now in (before, wanted):
+        return True
+    sides = (before, now, wanted)
+    if all(isinstance(side, Mapping) for side in sides):
+        names = {*before, *now, *wanted} if whole else wanted
+        return all(
+            _is_ours(
+                before.get(name),
+                now.get(name),
+                wanted.get(name),
+                complete,
+                whole=name in complete,
+            )
+            for name in names
+        )
+    if all(isinstance(side, list) for side in sides):
+        return {*before} & {*wanted} <= {*now} <= {*before} | {*wanted}
+    return False
 
 
 def _is_answered(error: AmbiguousError) -> bool:

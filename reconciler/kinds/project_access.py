@@ -153,6 +153,14 @@ def _build_call(kind: Kind, write: Write, rule: tuple[str, _Subject], level: str
     return Request("PUT", kind.path(path, write.ids), body)
 
 
+def is_echo(request: Request, payload: Payload) -> bool:
+    """Return whether a response shows the rule that was sent; a removal shows nothing."""
+    sent = request.body or {}
+    if sent.get("access_level") is None:
+        return not payload
+    return all(payload.get(name) == value for name, value in sent.items())
+
+
 KIND = Kind(
     name="ProjectAccess",
     scope=Scope.ORGANIZATION,
@@ -186,5 +194,6 @@ KIND = Kind(
     defaults={resource: {DEFAULT: None, ROLES: {}, MEMBERS: {}} for resource in TYPES},
     apart=TYPES,
     requests=build_requests,
+    echoes=is_echo,
     written_at=find_written_at,
 )

@@ -69,11 +69,9 @@ class _World:
         then = before.find_declaration(change.desired) if change.desired is not None else None
         if then is None or change.desired is None:
             return []
-        atomic = KINDS[change.address.kind].atomic
-        return [
-            path
-            for path, _ in three_way.find_removed_fields(then.spec, change.desired.spec, atomic)
-        ]
+        kind = KINDS[change.address.kind]
+        removed = three_way.find_removed_fields(then.spec, change.desired.spec, kind)
+        return [path for path, _ in removed]
 
 
 def pull(

@@ -312,10 +312,7 @@ def test_pull_and_adopt_take_over_what_changed(make):
         survey={"members": {"bob@acme.test": "viewer"}},
     )
     repo.run("apply", "--yes")
-    members = repo.sandbox.call("GET", "/api/organizations/@current/members/", token="phx_ci")[1]
-    (bob,) = [m["id"] for m in members["results"] if m["user"]["email"] == "bob@acme.test"]
-    body = {"resource": "survey", "access_level": "editor", "organization_member": bob}
-    assert repo.sandbox.call("PUT", REST, body, token="phx_ci")[0] == 200
+    set_rule(repo, "editor", "bob@acme.test")
     drift = repo.run("drift", "--format", "json")
     (field,) = drift.json["changes"][0]["fields"]
 
@@ -334,6 +331,71 @@ def test_a_saved_plan_applies_rules(make):
 
     assert applied.code == 0, applied.out + applied.err
     assert repo.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_pull_takes_rules_out_of_a_document(make):
+    """Also if the resource type has no rule any more."""
+    repo = make(
+        seed(rule("feature_flag", "viewer", member="bob@acme.test")),
+        survey={"default": "viewer", "roles": {"Engineers": "editor"}},
+        feature_flag={"members": {"bob@acme.test": "viewer", "alice@acme.test": "none"}},
+    )
+    assert repo.run("pull", "--kind", "ProjectAccess").code == 0
+    text = (repo.folder / "access.yaml").read_text()
+
+    assert "bob@acme.test: viewer" in text
+    assert "alice" not in text
+    assert "Engineers" not in text
+    assert repo.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_a_rule_that_somebody_adds_is_drift_and_is_pulled(make):
+    """A mapping is complete where it is written, so the base had no rule for this person."""
+    repo = make(
+        seed(rule("survey", "viewer", member="bob@acme.test")),
+        survey={"members": {"bob@acme.test": "viewer"}},
+    )
+    assert repo.run("apply", "--yes").code == 0
+    set_rule(repo, "editor", "alice@acme.test")
+    planned = repo.run("plan", "--format", "json")
+    (field,) = planned.json["changes"][0]["fields"]
+
+    assert (field["path"], field["cause"]) == ("survey.members.alice@acme.test", "drift")
+    repo.write("access.yaml", access(survey={"members": {}}))
+    repo.commit()
+    planned = repo.run("plan", "--format", "json")
+    causes = {row["path"]: row["cause"] for row in planned.json["changes"][0]["fields"]}
+    assert causes == {
+        "survey.members.alice@acme.test": "drift",
+        "survey.members.bob@acme.test": "intent",
+    }
+    assert planned.json["released"] == []
+    assert repo.run("pull", "--kind", "ProjectAccess").code == 0
+    text = (repo.folder / "access.yaml").read_text()
+    assert "alice@acme.test: editor" in text
+    assert "bob" not in text
+
+
+def set_rule(repo, level, email):
+    """Set the rule of a person for surveys, as somebody does in PostHog."""
+    members = repo.sandbox.call("GET", "/api/organizations/@current/members/", token="phx_ci")[1]
+    (id_,) = [m["id"] for m in members["results"] if m["user"]["email"] == email]
+    body = {"resource": "survey", "access_level": level, "organization_member": id_}
+    assert repo.sandbox.call("PUT", REST, body, token="phx_carol")[0] == 200
+
+
+def test_a_rule_that_somebody_changes_between_two_calls_is_not_overwritten(make):
+    """The change is refused, and the next plan shows what there is."""
+    repo = make(seed(), survey={"default": "viewer"}, toolbar={"default": "none"})
+    body = {"resource": "survey", "access_level": "manager"}
+    call = {"as": "carol@acme.test", "method": "PUT", "path": REST, "body": body}
+    edit = {"match": {"method": "PUT", "hit": 1}, "point": "after", "effect": {"call": call}}
+    assert repo.sandbox.call("POST", "/_sandbox/faults", {"faults": [edit]})[0] == 200
+    done = repo.run("apply", "--yes", "--format", "json")
+
+    assert done.code == 4
+    assert "somebody changed survey meanwhile" in done.json["results"][0]["error"]["what"]
+    assert read(repo) == {("survey", ""): "manager", ("toolbar", ""): "none"}
 
 
 @pytest.mark.parametrize("effect", ["reset", "status(500)"])

@@ -85,12 +85,20 @@ SPOILS_READ = (
 )
 
 
+SCOPES = {
+    "feature_flags": "feature_flag",
+    "approval_policies": "approvals",
+    "change_requests": "approvals",
+    "access_controls": "access_control",
+    "experiment_holdouts": "experiment_holdout",
+    "projects": "project",
+}
+
+
 def rule(method, route, hit, effect, point=None):
     made = {"match": {"method": method, "route": route, "user": oracle.CI, "hit": hit}}
     if isinstance(effect, str) and effect.startswith("forbid_scope"):
-        scope = {"f": "feature_flag", "a": "approvals", "c": "approvals"}.get(
-            route[0], "organization"
-        )
+        scope = SCOPES.get(route.partition(".")[0], "organization")
         effect = {"forbid_scope": {"scope": f"{scope}:{'read' if method == 'GET' else 'write'}"}}
     return {**made, "effect": effect, **({"point": point} if point else {})}
 

@@ -47,6 +47,15 @@ FAULTS = ("-m", "pytest", "-x", "-q", "tests/cli/test_faults.py")
 OWN = ("-m", "pytest", "-x", "-q", "tests/cli/test_own_approval_history.py",
        "tests/cli/test_own_approval.py")  # fmt: skip
 KEPT = ("-m", "pytest", "-x", "-q", "tests/cli/test_not_kept.py")
+GOVERNED = (
+    "-m",
+    "pytest",
+    "-x",
+    "-q",
+    "tests/harness/test_governed.py",
+    "-k",
+    "people or spoiled_write",
+)
 REFUSED = ("-m", "pytest", "-x", "-q", "tests/cli/test_refusals.py")
 VALUES = (
     "-m",
@@ -129,6 +138,10 @@ MUTANTS = [
            "if kind.gates_write(write.action):", "if False:"),
     mutant("send again over somebody's change", "apply/recovery.py",
            "    if changed:\n        raise ChangeEnded(\n            Result.REFUSED,", "    if False:\n        raise ChangeEnded(\n            Result.REFUSED,"),
+    mutant("send a rule again that somebody has undone", "apply/recovery.py",
+           "        if undone:\n", "        if False:\n", GOVERNED),
+    mutant("a rule that no file names is ours to remove", "kinds/project_access.py",
+           "        if subject[0] in (spec.get(resource) or {})\n", "", GOVERNED),
     mutant("unknown is called done", "apply/recovery.py",
            "    whole = readback.is_object_call(kind, request, write)\n",
            "    if sent >= 1:\n        raise Done(payload)\n    whole = readback.is_object_call(kind, request, write)\n"),

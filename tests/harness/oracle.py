@@ -9,9 +9,23 @@ from collections import Counter
 from dataclasses import dataclass
 
 from tests.harness.scenario import touched
+from tests.harness.wanted import (
+    SETTINGS,
+    address,
+    changed,
+    flag_of,
+    holds,
+    is_about,
+    is_absent,
+    kind_of,
+    rollout,
+)
 
 CI = "ci@acme.test"
-OURS = ("FeatureFlag", "ApprovalPolicy", "Role", "RoleMembership", "OrganizationMembership")
+OURS = (
+    *("FeatureFlag", "ApprovalPolicy", "Role", "RoleMembership", "OrganizationMembership"),
+    "ExperimentHoldout",
+)
 KINDS = (*OURS, "Organization", "Project")
 COLLECTIONS = {
     "FeatureFlag": "feature_flags",
@@ -21,8 +35,8 @@ COLLECTIONS = {
     "OrganizationMembership": "members",
     "Organization": "organizations",
     "Project": "projects",
+    "ExperimentHoldout": "experiment_holdouts",
 }
-SERVERS_OWN = {"updated_at", "version", "last_modified_by", "created_at"}
 WIRE = ("reset", "hang", "drip", "status", "throttle", "truncate", "mutate")
 LOST = ("after", "mid_body", "late_commit")  # points at which a write is done and its answer lost
 
@@ -51,75 +65,17 @@ def need(holds, name, about=""):
         raise Violation(name, about)
 
 
-# --- what is wanted, and what is there ---
-
-
-def flag_of(state, project, key):
-    web = next(p for p in state["organizations"][0]["projects"] if p["name"] == project)
-    found = [f for f in web.get("feature_flags", ()) if f["key"] == key and not f.get("deleted")]
-    return found[0] if found else None
-
-
-def rollout(flag):
-    groups = (flag.get("filters") or {}).get("groups") or []
-    return groups[0].get("rollout_percentage") if groups else None
-
-
-def holds(state, document):  # noqa: PLR0911  a case a kind
-    """Whether the world is as a document says; None if the document cannot be looked up."""
-    meta, spec = document["metadata"], document.get("spec") or {}
-    organization = state["organizations"][0]
-    match document["kind"]:
-        case "FeatureFlag":
-            flag = flag_of(state, meta["project"], meta["key"])
-            if (meta.get("lifecycle") or {}).get("state") == "absent":
-                return flag is None
-            if flag is None:
-                return False
-            plain = all(flag.get(n) == v for n, v in spec.items() if n in {"name", "active"})
-            wanted = rollout(spec) if "filters" in spec else rollout(flag)
-            return plain and rollout(flag) == wanted
-        case "ApprovalPolicy":
-            place = next(p for p in organization["projects"] if p["name"] == meta["project"])
-            found = [p for p in place["approval_policies"] if p["action_key"] == meta["action"]]
-            return len(found) == 1 and (
-                found[0]["enabled"] == spec["enabled"]
-                and found[0]["allow_self_approve"] == spec.get("allow_self_approve", False)
-                and found[0]["approver_config"]["quorum"] == spec["approvers"]["quorum"]
-                and sorted(found[0]["approver_config"]["users"])
-                == sorted(spec["approvers"]["users"])
-            )
-        case "Role":
-            found = [r for r in organization["roles"] if r["name"] == meta["name"]]
-            return len(found) == 1 and sorted(spec["members"]) == sorted(
-                one["email"] if isinstance(one, dict) else one for one in found[0]["members"]
-            )
-        case "Member":
-            found = [m for m in organization["members"] if m["email"] == meta["email"]]
-            levels = {1: "member", 8: "admin", 15: "owner"}
-            return bool(found) and levels.get(found[0]["level"], found[0]["level"]) == spec["level"]
-        case "Organization":
-            return organization["settings"]["enforce_2fa"] == spec["enforce_2fa"]
-    raise AssertionError(document["kind"])
-
-
-def address(document):
-    meta = document["metadata"]
-    parts = ["acme", meta.get("project")]
-    parts.append(meta.get("key") or meta.get("action") or meta.get("name") or meta.get("email"))
-    return "/".join([document["kind"], *(part for part in parts if part)])
-
-
 # --- invariants of one ledger ---
 
 
 def check_ledger(scenario, ledger, requests):
     """No duplicate, no lost update, nothing undeclared, no unasked delete, no gate passed by."""
     by_request = {row["n"]: row for row in requests}
-    ours = [row for row in ledger if row["user"] == CI and _kind(row) in KINDS]
+    ours = [row for row in ledger if row["user"] == CI and kind_of(row) in KINDS]
     _created_once(ledger)
     _nothing_lost(ledger, ours, requests)
     _only_what_is_declared(scenario, ours)
+    _only_declared_in_projects(scenario, ours)
     _only_asked_deletes(scenario, ours)
     _gates_are_met(ledger)
     _one_request_an_intent(ledger, by_request, scenario.forgiven)
@@ -127,15 +83,11 @@ def check_ledger(scenario, ledger, requests):
     need(not votes, "I9-never-votes", votes)
 
 
-def _kind(row):
-    return row["object"].split("/")[0]
-
-
 def _created_once(ledger):
     """I6: at no time two live objects of one natural key."""
     live = {}
     for row in ledger:
-        kind = _kind(row)
+        kind = kind_of(row)
         if kind not in OURS:
             continue
         for side, value in (("before", row["before"]), ("after", row["after"])):
@@ -154,6 +106,8 @@ def _natural(kind, value):
             return kind, value["project"], value["key"]
         case "ApprovalPolicy":
             return kind, value["project"], value["action_key"]
+        case "ExperimentHoldout":
+            return kind, value["project"], value["name"]
         case "Role":
             return kind, value["organization"], value["name"].casefold()
         case "RoleMembership":
@@ -167,7 +121,7 @@ def _nothing_lost(ledger, ours, requests):
     for row in ours:
         if row["effect"] != "update":
             continue
-        changed = _changed(row)
+        fields = changed(row)
         others = [
             other
             for other in ledger
@@ -176,7 +130,7 @@ def _nothing_lost(ledger, ours, requests):
             and other["user"] != CI
             and other["request"] is not None
             and not _unseen(other, row, requests)
-            and _changed(other) & changed
+            and changed(other) & fields
         ]
         if not others:
             continue
@@ -201,11 +155,11 @@ def check_fresh(rows, requests):
     """
     fault = {r["n"]: r["fault"] or "" for r in requests}
     for row in rows:
-        if row["user"] != CI or row["effect"] != "update" or _kind(row) not in KINDS:
+        if row["user"] != CI or row["effect"] != "update" or kind_of(row) not in KINDS:
             continue
         read = [r["n"] for r in requests if r["n"] < row["request"] and _reads(r, row)]
         begin, end = (read[0], read[-1]) if read else (0, 0)
-        if _kind(row) == "FeatureFlag":
+        if kind_of(row) == "FeatureFlag":
             end = row["request"]
         between = [
             other
@@ -216,7 +170,7 @@ def check_fresh(rows, requests):
             and begin <= (other["request"] or 0) <= end
             and not (other["request"] == begin and "@before" in fault.get(begin, ""))
             and not (other["request"] == end != row["request"] and "@after" in fault.get(end, ""))
-            and _changed(other) & _changed(row)
+            and changed(other) & changed(row)
             and not _applied_by(other, rows)
         ]
         need(not between, "I7-overwritten-in-one-run", (between, row))
@@ -225,11 +179,15 @@ def check_fresh(rows, requests):
 def _reads(request, row):
     """Whether we have seen the object of a row in an answer that could be read."""
     id_ = row["object"].partition("/")[2]
-    ends = f"/{COLLECTIONS[_kind(row)]}/"
+    ends = f"/{COLLECTIONS[kind_of(row)]}/"
+    places = (ends, f"{ends}{id_}/")
+    if any(isinstance(name, tuple) for name in changed(row)):  # a rule
+        own = any("project" in name for name in changed(row))
+        places = (f"{ends}{id_}/{'' if own else 'resource_'}access_controls/",)
     return (
         (request["method"], request["user"], request["status"]) == ("GET", CI, 200)
         and not any(word in (request["fault"] or "") for word in ("stale", "empty_list", *WIRE))
-        and request["path"].endswith((ends, f"{ends}{id_}/"))
+        and request["path"].endswith(places)
     )
 
 
@@ -238,7 +196,7 @@ def _unseen(other, row, requests):
 
     Only a flag's version can refuse that write; the other kinds have none to send.
     """
-    if _kind(row) == "FeatureFlag":
+    if kind_of(row) == "FeatureFlag":
         return False
     before = [r for r in requests if r["n"] < row["request"]]
     begin = max((r["n"] for r in before if r["path"] == "/api/organizations/"), default=0)
@@ -250,16 +208,49 @@ def _unseen(other, row, requests):
 def _applied_by(row, rows):
     """Whether a row is an approved change of ours, which stands under the voter's name."""
     return any(
-        _kind(one) == "ChangeRequest"
+        kind_of(one) == "ChangeRequest"
         and one["request"] == row["request"]
         and (one["after"] or {}).get("state") == "applied"
         for one in rows
     )
 
 
-def _changed(row):
-    before, after = row["before"] or {}, row["after"] or {}
-    return {n for n in {*before, *after} - SERVERS_OWN if before.get(n) != after.get(n)}
+def _only_declared_in_projects(scenario, ours):
+    """I4: of a project, only rules and settings that a file writes."""
+    for row in ours:
+        if kind_of(row) != "Project" or row["effect"] != "update":
+            continue
+        name = row["after"]["name"]
+        rules = {
+            (resource, part)
+            for document in _of(scenario, "ProjectAccess")
+            if document["metadata"]["project"] == name
+            for resource, parts in document["spec"].items()
+            for part in parts or ()
+        }
+        settings = {
+            SETTINGS.get(field, field)
+            for document in _of(scenario, "Project")
+            if document["metadata"]["name"] == name
+            for field in document["spec"]
+        }
+        for field in changed(row):
+            if isinstance(field, tuple):
+                resource, role, member = field
+                part = "roles" if role else "members" if member else "default"
+                need((resource, part) in rules, "I4-undeclared-rule", (field, row))
+            else:
+                need(field in settings, "I4-undeclared-setting", (field, row))
+        _keeps_the_rest(row)
+
+
+def _keeps_the_rest(row):
+    """I4: an object that is sent whole keeps the keys that no file writes."""
+    for name, before in (row["before"]["settings"] or {}).items():
+        if isinstance(before, dict):
+            after = row["after"]["settings"][name]
+            lost = {key for key in before if key not in after}
+            need(not lost, "I4-lost-part", (name, lost, row))
 
 
 def _only_what_is_declared(scenario, ours):
@@ -269,7 +260,7 @@ def _only_what_is_declared(scenario, ours):
     }
     projects = {1: "Web", 2: "Mobile"}
     for row in ours:
-        if _kind(row) != "FeatureFlag" or row["effect"] == "delete":
+        if kind_of(row) != "FeatureFlag" or row["effect"] == "delete":
             continue
         value = row["after"]
         document = flags.get((projects[value["project"]], value["key"]))
@@ -280,9 +271,9 @@ def _only_what_is_declared(scenario, ours):
         if (document["metadata"].get("lifecycle") or {}).get("state") == "absent":
             declared |= {"deleted"}
         extra = (
-            _changed(row) - declared - {"filters"}
+            changed(row) - declared - {"filters"}
             if "filters" in declared
-            else (_changed(row) - declared)
+            else (changed(row) - declared)
         )
         extra = {n for n in extra if n != "filters" or _moved(row)}
         need(not extra, "I4-undeclared-field", (extra, row))
@@ -301,7 +292,7 @@ def _only_asked_deletes(scenario, ours):
         if (d["metadata"].get("lifecycle") or {}).get("state") == "absent"
     }
     for row in ours:
-        kind = _kind(row)
+        kind = kind_of(row)
         if kind == "FeatureFlag":
             gone = row["effect"] == "delete" or (
                 row["after"]["deleted"] and not (row["before"] or {}).get("deleted")
@@ -310,6 +301,9 @@ def _only_asked_deletes(scenario, ours):
             tomb = row["effect"] == "delete" and row["before"].get("deleted")
             if gone and not tomb:
                 need((row["before"] or row["after"])["key"] in absent, "I5-unasked-delete", row)
+        elif row["effect"] == "delete" and kind == "ExperimentHoldout":
+            gone = {d["metadata"]["name"] for d in _of(scenario, kind) if is_absent(d)}
+            need(row["before"]["name"] in gone, "I5-unasked-delete", row)
         elif row["effect"] == "delete":
             need(kind == "RoleMembership", "I5-unasked-delete", row)
 
@@ -324,16 +318,16 @@ def _gates_are_met(ledger):
     applied = {
         row["request"]
         for row in ledger
-        if _kind(row) == "ChangeRequest" and (row["after"] or {}).get("state") == "applied"
+        if kind_of(row) == "ChangeRequest" and (row["after"] or {}).get("state") == "applied"
     }
     for row in ledger:
-        if _kind(row) == "ApprovalPolicy":
+        if kind_of(row) == "ApprovalPolicy":
             value = row["after"]
             if value is None:
                 policies.pop(row["object"], None)
             else:
                 policies[row["object"]] = value
-        if _kind(row) != "FeatureFlag" or row["effect"] != "update" or row["request"] in applied:
+        if kind_of(row) != "FeatureFlag" or row["effect"] != "update" or row["request"] in applied:
             continue
         before, after = row["before"], row["after"]
         if before["deleted"] or after["deleted"] or row["user"] != CI:
@@ -358,13 +352,13 @@ def _one_request_an_intent(ledger, by_request, forgiven):
     """
     live, rejected = {}, Counter()
     for row in ledger:
-        if _kind(row) != "ChangeRequest":
+        if kind_of(row) != "ChangeRequest":
             continue
         value = row["after"] or row["before"]
         intent = value["intent"]
         key = (
             value["project"],
-            intent["flag_key"],
+            intent.get("flag_key") or intent.get("holdout_name"),
             value["action_key"],
             json.dumps(intent["gated_changes"], sort_keys=True),
         )
@@ -388,7 +382,7 @@ def check_report(scenario, seen):
     done, before, ledger = seen.done, seen.before, seen.ledger
     if not done.out.strip().startswith("{"):
         need(done.code in {1, 4}, "I14-no-report", done.err)
-        rows = [r for r in ledger if r["n"] > before and r["user"] == CI and _kind(r) in KINDS]
+        rows = [r for r in ledger if r["n"] > before and r["user"] == CI and kind_of(r) in KINDS]
         need(not rows, "I14-wrote-without-a-report", rows)
         return
     report = done.json
@@ -407,7 +401,7 @@ def check_report(scenario, seen):
     for row in report["results"]:
         _check_row(row, documents[row["address"]], before, ledger)
         document, since = documents[row["address"]], ledger[before:]
-        people = [line for line in since if _about(line, document) and line["user"] != CI]
+        people = [line for line in since if is_about(line, document) and line["user"] != CI]
         if not people and not _lied_to(seen.requests):
             told = row["outcome"] not in {"done", "unchanged"} or holds(seen.state, document)
             need(told, f"I14-{row['outcome']}-but-not-so", (row, document))
@@ -438,7 +432,7 @@ def _check_row(row, document, before, ledger):
     by_us = [
         line
         for line in ledger[before:]
-        if _about(line, document) and _kind(line) != "ChangeRequest" and line["user"] == CI
+        if is_about(line, document) and kind_of(line) != "ChangeRequest" and line["user"] == CI
     ]
     outcome = row["outcome"]
     if outcome == "skipped" or (outcome == "unchanged" and row["action"] == "none"):
@@ -450,22 +444,6 @@ def _check_row(row, document, before, ledger):
         id_ = row["change_request"]
         held = [r for r in ledger if r["object"] == f"ChangeRequest/{id_}"]
         need(held, "I14-waits-for-nothing", row)
-
-
-def _about(line, document):
-    value = line["after"] or line["before"]
-    meta = document["metadata"]
-    project = {"Web": 1, "Mobile": 2}.get(meta.get("project"))
-    match document["kind"], _kind(line):
-        case "FeatureFlag", "FeatureFlag":
-            return value["project"] == project and value["key"] == meta["key"]
-        case "ApprovalPolicy", "ApprovalPolicy":
-            return value["project"] == project and value["action_key"] == meta["action"]
-        case "Role", "Role":
-            return value["name"] == meta["name"]
-        case "Organization", "Organization":
-            return True
-    return False
 
 
 # --- economy ---

@@ -7,13 +7,16 @@ from hypothesis import strategies as st
 
 from tests import acme
 from tests.effort import effort
+from tests.integration import governance
 from tests.support import Repository
 
 PEOPLE = [f"{name}@acme.test" for name in acme.PEOPLE]
 WORDS = st.text(
     st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=12
 )
-KEYS = st.text(string.ascii_letters + string.digits + "-_", min_size=1, max_size=20)
+KEYS = st.text(string.ascii_letters + string.digits + "-_", min_size=1, max_size=20).filter(
+    lambda key: not key[0].isdigit()  # `1e100` would be a number in the files
+)
 PERCENT = st.one_of(st.integers(0, 100), st.sampled_from([12.5, 33.3, None]))
 PROPERTY = st.fixed_dictionaries(
     {
@@ -98,14 +101,16 @@ ORGANIZATION = st.fixed_dictionaries(
         "default_experiment_stats_method": st.sampled_from(["bayesian", "frequentist"]),
         "default_anonymize_ips": st.booleans(),
         "allow_publicly_shared_resources": st.booleans(),
+        **governance.ORGANIZATION,
     },
 )
+WIDER = ("--allow-weakening", "--allow-lockout", "Organization/acme")
 ACTIONS = ["feature_flag.enable", "feature_flag.disable", "feature_flag.update", "inert.action"]
 
 
 @st.composite
 def worlds(draw):
-    """Documents of all six kinds that fit together. Policies and flags in projects apart."""
+    """Documents of all kinds that fit together. Policies and flags are in different projects."""
     roles = draw(st.lists(WORDS, max_size=3, unique_by=str.casefold))
     documents = [
         acme.document(
@@ -122,9 +127,18 @@ def worlds(draw):
             "Project", {"timezone": draw(st.sampled_from(["UTC", "Europe/Berlin"]))}, name="Web"
         )
     )
-    documents.append(
-        acme.document("Project", {}, name=draw(st.sampled_from(["Mobile", "Brand new"])))
-    )
+    other = draw(st.sampled_from(["Mobile", "Brand new"]))
+    documents.append(acme.document("Project", draw(governance.SETTINGS), name=other))
+    documents += [
+        acme.document(
+            "ProjectAccess", draw(governance.access_specs(PEOPLE, roles)), project=project
+        )
+        for project in draw(st.lists(st.sampled_from(["Web", other]), unique=True))
+    ]
+    documents += [
+        acme.document("ExperimentHoldout", draw(governance.HOLDOUT), project=other, name=name)
+        for name in draw(st.lists(WORDS, max_size=2, unique_by=str.casefold))
+    ]
     documents.append(
         acme.document(
             "Member", {"level": draw(st.sampled_from(["member", "admin"]))}, email="bob@acme.test"
@@ -151,11 +165,11 @@ def test_what_was_applied_plans_as_nothing_and_is_not_written_again(
     shared_sandbox, tmp_path_factory, documents
 ):
     """Apply (0) → plan --detailed-exitcode (0) → apply sends GET only (0)."""
-    shared_sandbox.reset(acme.seed())
+    shared_sandbox.reset(acme.seed(features=governance.FEATURES, domains=governance.DOMAINS))
     repo = Repository(tmp_path_factory.mktemp("repo"), shared_sandbox)
     repo.write("all.yaml", *documents)
 
-    first = repo.run("apply", "--yes")
+    first = repo.run("apply", "--yes", *WIDER)
     assert 0 == first.code, first.out + first.err
 
     plan = repo.run("plan", "--detailed-exitcode")

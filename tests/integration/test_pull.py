@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tests import acme
 from tests.effort import effort
+from tests.integration import governance
 from tests.integration.test_idempotence import ACTIONS, CONDITIONS, FILTERS, KEYS, WORDS
 from tests.support import Repository
 
@@ -74,7 +75,14 @@ def _project(draw, name, roles):
                 {"key": draw(NAME), "type": "person", "value": draw(TEXT | st.lists(TEXT))}
             ]
         flags.append(flag)
-    return {"name": name, "approval_policies": policies, "feature_flags": flags}
+    return {
+        "name": name,
+        "approval_policies": policies,
+        "feature_flags": flags,
+        "settings": draw(governance.LIVE_SETTINGS),
+        "access_controls": draw(governance.live_rules(PEOPLE, roles)),
+        "experiment_holdouts": draw(governance.live_holdouts(NAME)),
+    }
 
 
 ROLES = _distinct(NAME, max_size=3)
@@ -88,7 +96,12 @@ def seeds(draw, roles=None, names=None):
     names = draw(PROJECTS) if names is None else names
     seed = acme.seed(
         name=draw(NAME)[:60],
-        settings={"enforce_2fa": draw(st.sampled_from([None, True, False]))},
+        settings={
+            "enforce_2fa": draw(governance.MAYBE),
+            **draw(st.fixed_dictionaries({}, optional=governance.ORGANIZATION)),
+        },
+        features=governance.FEATURES,
+        domains=governance.DOMAINS,
         roles=[
             {"name": role, "members": draw(st.lists(st.sampled_from(PEOPLE), unique=True))}
             for role in roles

@@ -28,13 +28,17 @@ class Merger:
     edits: list[TextEdit] = field(default_factory=list)
 
     def merge_mapping(self, node: Any, before: Any, after: Any, path: Path = ()) -> None:
-        """Change a mapping in place, so that its normal form changes from `before` to `after`."""
+        """Change a mapping in place, so that its normal form changes from `before` to `after`.
+
+        An empty value and a missing one are the same; not null in the items of a list.
+        """
+        empty = _EMPTY[1:] if any(isinstance(step, int) for step in path) else _EMPTY
         for key in [key for key in before if key not in after]:
-            if key in node and before[key] not in _EMPTY:
+            if key in node and before[key] not in empty:
                 self._drop_value(node, key, path)
         for key, new in after.items():
             old = before.get(key, _EMPTY)
-            if old == new or (old in _EMPTY and new in _EMPTY and key in before):
+            if old == new or (old in empty and new in empty and key in before):
                 continue
             child = node.get(key)
             if _are_instances(Mapping, child, old, new):

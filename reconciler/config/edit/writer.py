@@ -266,7 +266,8 @@ def find_changed_parts(item: Item, live_spec: Mapping[str, Any]) -> tuple[_Spec,
         id_ = int(item.id) if item.id.isdecimal() else item.id
         after["metadata"] = {**after.get("metadata", {}), "id": id_}
     ignored = [parse_path(path) for path in resource.lifecycle.ignore]
-    for name, live in item.spec.items():
+    unset = {n: kind.defaults[n] for n in item.fields if n in kind.apart and n not in item.spec}
+    for name, live in {**item.spec, **unset}.items():
         declared, writable = resource.spec.get(name), live_spec.get(name)
         if (name,) in ignored:
             continue

@@ -22,6 +22,7 @@ from reconciler.model import (
     Path,
     Released,
     Resource,
+    Spec,
     format_path,
     get_value,
     is_foreign,
@@ -201,7 +202,7 @@ def _compare_with_base(
     if base is None:
         return ABSENT, Cause.UNKNOWN
     value = get_value(base.spec, path, ABSENT)
-    is_known = _is_decided_by_base(base.spec, path, kind.atomic)
+    is_known = _is_decided_by_base(base.spec, path, kind)
     if format_path(path) in kind.sets and (is_known or value is not ABSENT):
         return value, _find_cause_of_set(*map(_to_set, (value, live, desired)))
     return value, find_cause(value, live, desired, is_decided=is_known)
@@ -219,16 +220,20 @@ def _find_cause_of_set(base: set[Any], live: set[Any], desired: set[Any]) -> Cau
     return Cause.INTENT if live ^ desired <= base ^ desired else Cause.DRIFT
 
 
-def _is_decided_by_base(base: Any, path: Path, atomic: tuple[str, ...]) -> bool:
+def _is_decided_by_base(base: Any, path: Path, kind: Kind) -> bool:
     """Return whether the base decides this field although it may have no value for it.
 
-    A list, or a field that is compared as a whole, is managed as a whole: an item that the base
-    lacks was added by one of the sides. Other fields are managed separately.
+    A list, a complete mapping, or a field that is compared as a whole, is managed as a whole: an
+    item that the base lacks was added by one of the sides. Other fields are managed separately.
     """
     if path[0] not in base:
         return False
-    return path[0] in atomic or any(
-        isinstance(get_value(base, path[:number]), list) for number in range(1, len(path))
+    if path[0] in kind.atomic:
+        return True
+    outer = ((path[n - 1], get_value(base, path[:n])) for n in range(1, len(path)))
+    return any(
+        isinstance(value, list) or (name in kind.complete and isinstance(value, Mapping))
+        for name, value in outer
     )
 
 
@@ -356,9 +361,8 @@ def find_released(
         previous = base_index.find_declaration(change.desired)
         if previous is None or not previous.spec:
             continue
-        for path, value in find_removed_fields(
-            previous.spec, change.desired.spec, KINDS[change.address.kind].atomic
-        ):
+        kind = KINDS[change.address.kind]
+        for path, value in find_removed_fields(previous.spec, change.desired.spec, kind):
             text, live = format_path(path), get_value(change.before.spec, path, ABSENT)
             hidden = (*secrets.find_hidden_paths(change), *secrets.list_hidden(previous))
             is_hidden = secrets.is_covered(hidden, text)
@@ -366,11 +370,22 @@ def find_released(
             yield Released(change.address, text, *map(sort_keys, sides))
 
 
-def find_removed_fields(old: Any, new: Any, atomic: tuple[str, ...]) -> Iterator[tuple[Path, Any]]:
-    """Yield the fields that were written before and are not written now, with their values."""
+def find_removed_fields(old: Spec, new: Spec, kind: Kind) -> Iterator[tuple[Path, Any]]:
+    """Yield the fields that were written before and are not written now, with their values.
+
+    A key that a complete mapping no longer has is a difference, not an unmanaged field.
+    """
+    return _find_removed(old, new, kind.atomic, kind.complete)
+
+
+def _find_removed(
+    old: Any, new: Any, atomic: Container[str], complete: Container[str]
+) -> Iterator[tuple[Path, Any]]:
     for name, value in old.items():
         if name not in new:
             yield (name,), value
-        elif name not in atomic and isinstance(value, Mapping) and isinstance(new[name], Mapping):
-            for path, inner in find_removed_fields(value, new[name], ()):
+        elif name in atomic or name in complete:
+            continue
+        elif isinstance(value, Mapping) and isinstance(new[name], Mapping):
+            for path, inner in _find_removed(value, new[name], (), complete):
                 yield (name, *path), inner

@@ -77,6 +77,17 @@ def test_one_change_is_one_place_of_the_text(now, old, new):
     assert merge.rewrite_document(FLAG, WAS, now) == FLAG.replace(old, new)
 
 
+def test_null_and_a_missing_key_are_different_in_the_items_of_a_list():
+    """PostHog keeps them apart, and so does the plan."""
+    text = "spec:\n  filters:\n    groups:\n    - rollout_percentage: null\n      variant: a\n"
+    was = {"spec": {"filters": {"groups": [{"rollout_percentage": None, "variant": "a"}]}}}
+    now = {"spec": {"filters": {"groups": [{"variant": "a"}]}}}
+
+    assert merge.rewrite_document(text, was, now) == (
+        "spec:\n  filters:\n    groups:\n    - variant: a\n"
+    )
+
+
 def test_a_comment_between_brackets_outlives_what_stood_before_it():
     """On a line of its own."""
     text = "spec:\n  tags: [a, b,\n         # why c\n         c]\n"
