@@ -147,11 +147,11 @@ def against_the_limit(table, folder, count):
     limit = {"now": "2026-01-05T09:00:00Z", "rate_limit": {"per_minute": 480}}
     with sandbox(folder, **limit) as url:
         time_ = Virtual(url)
-        Session.surroundings = {"clock": time_.clock, "sleep": time_.sleep}
+        Session.runtime = {"clock": time_.clock, "sleep": time_.sleep}
         try:
             code, out = command(folder, "apply", "--yes", "--format", "json")
         finally:
-            Session.surroundings = {}
+            Session.runtime = {}
         reads, writes, throttled = sent(url)
     assert code == 0, out[:500]
     least = ((reads + writes - 1) // 480) * 60.0

@@ -2,11 +2,14 @@
 
 A pool that starts its threads on demand loses the call that it just received if the system
 refuses another thread (a limit on processes or memory), in the middle of a run.
+
+Each thread belongs to the run that starts the pool: it has the same context variables.
 """
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import Context, copy_context
 from threading import Event
 
 from reconciler.errors import ReconcilerError
@@ -19,7 +22,9 @@ def start_pool(workers: int, name: str) -> ThreadPoolExecutor:
     """
     count = max(1, workers)
     while count:
-        pool = ThreadPoolExecutor(count, thread_name_prefix=name)
+        pool = ThreadPoolExecutor(
+            count, thread_name_prefix=name, initializer=_adopt, initargs=(copy_context(),)
+        )
         started = _occupy(pool, count)
         if started == count:
             return pool
@@ -42,6 +47,12 @@ def open_pool(workers: int, name: str) -> Iterator[ThreadPoolExecutor]:
         except BaseException:  # Ctrl-C as well: nothing that is queued may delay it
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _adopt(context: Context) -> None:
+    """Give the thread the context variables of the one that has started it."""
+    for variable, value in context.items():
+        variable.set(value)
 
 
 def _occupy(pool: ThreadPoolExecutor, count: int) -> int:

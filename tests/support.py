@@ -27,7 +27,6 @@ from unittest import mock
 import yaml
 
 from reconciler.ci import http as ci_http
-from reconciler.cli import main
 from reconciler.cli.main import run
 from reconciler.cli.session import Session
 from reconciler.posthog import rate_limit
@@ -86,9 +85,9 @@ class Time:
 @contextmanager
 def virtual_time(moving, chance):
     """Let connections wait without waiting: clock, sleep and chance are handed in."""
-    surroundings = {"clock": moving.clock, "sleep": moving.sleep, "rng": chance}
+    runtime = {"clock": moving.clock, "sleep": moving.sleep, "rng": chance}
     with (
-        mock.patch.object(Session, "surroundings", surroundings),
+        mock.patch.object(Session, "runtime", runtime),
         mock.patch.object(ci_http, "_BACKOFF_S", 0),
     ):
         yield
@@ -119,8 +118,7 @@ def run_with_streams(arguments, environ, stdin, stdout, stderr):
     ):
         try:
             return run([str(word) for word in arguments])
-        finally:  # what ends with a process: all that was read, and the pace of its key
-            main.lasting.clear()
+        finally:  # what ends with a process: the pace of its key
             rate_limit._rate_limiters.clear()
 
 

@@ -5,86 +5,99 @@ Event names and their fields are stable (docs/ci.md). Results are on stdout, in 
 
 import json
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import IO, Any, Final
 
 MAX_FINDINGS = 100  # of one error
 
 
 @dataclass
 class Run:
-    """The run whose events are written; `on` only with `--log-format json`."""
+    """The run whose events are written to `stream`; None unless the log is JSON."""
 
-    on: bool = False
+    stream: IO[str] | None = None
     id: str = ""
     started: float = 0.0  # seconds of the monotonic clock
     requests: Callable[[], dict[str, int]] = field(default=dict)
 
+    def write(self, event: str, level: str, at: datetime, facts: dict[str, Any]) -> None:
+        """Write one line; a log that cannot be written stops nothing."""
+        if self.stream is None:
+            return
+        from reconciler.planfile import codec  # noqa: PLC0415  --help does without
 
-_run = Run()
+        row = {
+            "at": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": level,
+            "event": event,
+            "run_id": self.id,
+            "elapsed_s": round(time.monotonic() - self.started, 3),
+            **codec.make_plain(facts),
+        }
+        with suppress(OSError, ValueError):
+            self.stream.write(json.dumps(row) + "\n")
+            self.stream.flush()
+
+
+_current: Final[ContextVar[Run]] = ContextVar("run")  # each run has its own, also side by side
+
+
+@contextmanager
+def open_run() -> Iterator[None]:
+    """Give the block a run of its own: its events belong to no other run."""
+    token = _current.set(Run())
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 def begin_run(
-    *, on: bool, run_id: str, requests: Callable[[], dict[str, int]], **facts: Any
+    stream: IO[str] | None,
+    *,
+    run_id: str,
+    requests: Callable[[], dict[str, int]],
+    **facts: Any,
 ) -> None:
-    """Set the run that events belong to from now on; `requests` counts those sent so far."""
-    _run.on, _run.id, _run.requests = on, run_id, requests
-    _run.started = time.monotonic()
+    """Begin the events of this run; `requests` counts those sent so far."""
+    run = _current.get()
+    run.stream, run.id, run.requests = stream, run_id, requests
+    run.started = time.monotonic()
     emit_event("run.started", **facts)
 
 
 def emit_event(event: str, level: str = "info", /, **facts: Any) -> bool:
     """Write an event; return False, and write nothing, if the log is text."""
-    if _run.on:
-        _write(event, level, datetime.now(UTC), facts)  # noqa: TID251  a log line has a time
-    return _run.on
+    run = _current.get()
+    if run.stream is not None:
+        run.write(event, level, datetime.now(UTC), facts)  # noqa: TID251  a log line has a time
+    return run.stream is not None
 
 
 def end_run(exit_code: int) -> None:
     """Write the last event of a run."""
-    emit_event("run.ended", exit_code=exit_code, **_run.requests())
-    _run.on = False
-
-
-@contextmanager
-def nest_run() -> Iterator[None]:
-    """Allow a run inside of this one, with its own events and id."""
-    outer = replace(_run)
-    try:
-        yield
-    finally:
-        vars(_run).update(vars(outer))
-
-
-def _write(event: str, level: str, at: datetime, facts: dict[str, Any]) -> None:
-    from reconciler.planfile import codec  # noqa: PLC0415  --help does without
-
-    row = {
-        "at": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "level": level,
-        "event": event,
-        "run_id": _run.id,
-        "elapsed_s": round(time.monotonic() - _run.started, 3),
-        **codec.make_plain(facts),
-    }
-    with suppress(OSError, ValueError):  # a log that cannot be written stops nothing
-        sys.stderr.write(json.dumps(row) + "\n")
-        sys.stderr.flush()
+    run = _current.get()
+    emit_event("run.ended", exit_code=exit_code, **run.requests())
+    run.stream = None
 
 
 class JsonHandler(logging.Handler):
-    """Writes records of `logging` as `log` events."""
+    """Writes records of `logging` as `log` events of the run that has made the handler."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._run = _current.get()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record, without the traceback."""
         at = datetime.fromtimestamp(record.created, UTC)
         facts = {"logger": record.name, "message": record.getMessage()}
-        _write("log", record.levelname.lower(), at, facts)
+        self._run.write("log", record.levelname.lower(), at, facts)
 
 
 class LineFormatter(logging.Formatter):

@@ -1,6 +1,5 @@
 """Carry a plan out at a terminal: confirmation, progress, journal, account, interrupts."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,12 +97,12 @@ def _carry_out(
     outcomes: dict[Address, Outcome] = {}
     path = apply.journal_path(options.folder, stamp)
     check_output(path)
-    color = session.has_color(sys.stderr)
+    color = session.has_color(session.err)
     status = RunStatus(len(planned.writes))
     with (
         Journal(path, now=session.stamp) as journal,
         session.report.journal(journal.path),
-        catch_interrupts(writer.stop) as interrupt,
+        catch_interrupts(writer.stop, session.surroundings.control) as interrupt,
         _open_board(session, writer, status, interrupt, color=color) as board,
     ):
         journal.intend(
@@ -136,7 +135,7 @@ def _carry_out(
                 board.ended(line)
             journal.record("outcome", **facts)
         journal.record("end", outcomes=len(outcomes))
-    name = format_path(Path.cwd(), journal.path)
+    name = format_path(session.cwd, journal.path)
     return _Ended(tuple(outcomes.values()), interrupt.code, name)
 
 
@@ -153,7 +152,7 @@ def _account(session: Session, ended: _Ended, planned: Plan, form: str) -> int:
         if problems:
             session.complain(problems)
     else:
-        if planned.writes and sys.stdout.isatty() and sys.stderr.isatty():
+        if planned.writes and session.out.isatty() and session.err.isatty():
             session.note("")  # between what was shown as it happened and the account
         shown = render.outcomes(
             ended.outcomes,
@@ -182,7 +181,7 @@ def _open_board(
 ) -> Lines:
     """Return a board on a terminal, plain lines elsewhere."""
     if not session.draws_progress:
-        return Lines(sys.stderr, quiet=session.quiet or session.log_format == "json")
+        return Lines(session.err, quiet=session.quiet or session.log_format == "json")
     started = writer.clock()
     interrupt.is_shown = True
 
@@ -204,4 +203,4 @@ def _open_board(
     def draw(width: int, height: int) -> list[str]:
         return progress_board.draw_board(read_board(), color=color, width=width, height=height)
 
-    return LiveArea(sys.stderr, draw)
+    return LiveArea(session.err, draw, session.log)

@@ -7,19 +7,20 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from reconciler import __version__
 from reconciler.cli import event_log, global_options, signals, terminal
 from reconciler.cli.parsing import synonyms, usage_errors
+from reconciler.cli.surroundings import Surroundings
 from reconciler.errors import ConfigError, ReconcilerError, UsageError
 from reconciler.suggest import closest_match
 
-lasting: list[object] = []  # what a command has read: it may be large, and lives as long as we do
 COMMANDS = {
     "activity": "show the activity log: who changed what, when, through which client",
     "apply": "make the changes; file change requests where approval is needed",
@@ -43,7 +44,6 @@ COMMANDS = {
     "validate": "check the files, offline or against PostHog",
 }
 CRASHED = 1
-INTERRUPTED = 130
 LAST_MOMENT_S = 0.2
 
 
@@ -118,11 +118,11 @@ def group(ctx: click.Context, /, **options: object) -> None:
     approve it. `apply` makes the changes. `drift` shows what changed outside git, and who changed
     it. The options below are accepted before and after the command.
     """
-    if isinstance(ctx.obj, dict):
-        ctx.obj.update(color=options["color"], has_session=True)
     from reconciler.cli.session import Session  # noqa: PLC0415  --help does without
 
-    ctx.obj = Session.start(**options)  # type: ignore[arg-type]  # click hands over by name
+    started: _Run = ctx.obj
+    started.color, started.has_session = str(options["color"]), True
+    ctx.obj = Session.start(started.surroundings, **options)  # type: ignore[arg-type]  # by name
 
 
 def main(*, meets_interrupts: bool = True) -> None:
@@ -139,7 +139,8 @@ def _run(*, meets_interrupts: bool) -> NoReturn:
         sys.stdout, sys.stderr = sys.stdout or null, sys.stderr or null
     signals.install_handlers(interrupts=meets_interrupts)
     gc.set_threshold(1_000_000, 50, 100)  # what a command reads holds no cycles, and is large
-    code = run(sys.argv[1:])
+    lasting: list[object] = []
+    code = run(sys.argv[1:], Surroundings(lasting=lasting))
     try:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader went away: the exit code is still right
@@ -152,10 +153,10 @@ def _run(*, meets_interrupts: bool) -> NoReturn:
         sys.stderr.flush()
     except OSError:  # else Python itself would end with 120, whatever became of the run
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-    _leave(code)
+    _leave(code, lasting)
 
 
-def _leave(code: int) -> NoReturn:
+def _leave(code: int, lasting: Sequence[object]) -> NoReturn:
     """End the process; what is `lasting` is not given back object by object."""
     watched = sys.gettrace() or sys.getprofile()  # by something that wants to have its say
     if lasting and not watched and _have_threads_ended():
@@ -172,31 +173,56 @@ def _have_threads_ended() -> bool:
     return threading.active_count() == 1
 
 
-def run(arguments: Sequence[str]) -> int:
+@dataclass(slots=True)
+class _Run:
+    """What is known of a run, however early it ends."""
+
+    surroundings: Surroundings
+    color: str = "auto"
+    has_session: bool = False
+
+    @property
+    def was_interrupted(self) -> bool:
+        """Return whether Ctrl-C has ended the run, or what a fleet does instead."""
+        control = self.surroundings.control
+        return signals.was_interrupted() if control is None else control.is_stopped
+
+    def mark_ended(self) -> None:
+        """Note that the command has ended; that of one target is not the end of the process."""
+        if self.surroundings.control is None:
+            signals.mark_ended()
+
+    def print(self, text: str, *, color: bool | None = None) -> None:
+        """Print on stderr."""
+        click.echo(text, file=self.surroundings.err, color=color)
+
+
+def run(arguments: Sequence[str], surroundings: Surroundings | None = None) -> int:
     """Run one command and return its exit code. Nothing escapes as a traceback."""
-    terminal.accept_any_text(sys.stdout)
-    terminal.accept_any_text(sys.stderr)
-    options: dict[str, Any] = {"color": "auto", "has_session": False}  # what is known of a run
-    try:
-        result = group.main(
-            list(arguments), prog_name="reconciler", standalone_mode=False, obj=options
-        )
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  never a traceback
-        signals.mark_ended()
-        ours = isinstance(error.__cause__, EOFError)  # at a question click raises only Abort
-        failure = error.__cause__ if ours and error.__cause__ else error
-        code = _code(_meaning(failure), options["color"])
-    else:
-        signals.mark_ended()
-        code = result if isinstance(result, int) else 0
-    if options["has_session"]:  # else nothing is logged, and the log is not even imported
-        event_log.end_run(code)
+    started = _Run(surroundings or Surroundings())
+    terminal.accept_any_text(started.surroundings.out)
+    terminal.accept_any_text(started.surroundings.err)
+    with event_log.open_run():
+        try:
+            result = group.main(
+                list(arguments), prog_name="reconciler", standalone_mode=False, obj=started
+            )
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  never a traceback
+            started.mark_ended()
+            ours = isinstance(error.__cause__, EOFError)  # at a question click raises only Abort
+            failure = error.__cause__ if ours and error.__cause__ else error
+            code = _code(_meaning(failure, started), started)
+        else:
+            started.mark_ended()
+            code = result if isinstance(result, int) else 0
+        if started.has_session:  # else nothing is logged, and the log is not even imported
+            event_log.end_run(code)
     return code
 
 
-def _meaning(error: BaseException) -> BaseException:
+def _meaning(error: BaseException, started: _Run) -> BaseException:
     """Return what an error means for the command as a whole."""
-    if signals.was_interrupted():
+    if started.was_interrupted:
         return click.Abort()  # whatever broke on the way out
     full = isinstance(error, OSError) and error.errno == errno.ENOSPC
     if isinstance(error, OSError | MemoryError) and not full:
@@ -204,7 +230,7 @@ def _meaning(error: BaseException) -> BaseException:
     return error
 
 
-def _code(error: BaseException, color: str) -> int:
+def _code(error: BaseException, started: _Run) -> int:
     """Say what there is to say about what ended a command; its exit code."""
     code = CRASHED
     match error:
@@ -212,25 +238,25 @@ def _code(error: BaseException, color: str) -> int:
             code = error.exit_code
         case click.Abort():
             if not event_log.emit_event("error", "error", what="interrupted"):
-                click.echo("interrupted", err=True)
-            code = INTERRUPTED
+                started.print("interrupted")
+            code = signals.INTERRUPTED
         case click.exceptions.NoArgsIsHelpError(ctx=click.Context(parent=None) as context):
-            click.echo(context.get_help(), err=True)  # as Terraform, kubectl and decK do
+            started.print(context.get_help())  # as Terraform, kubectl and decK do
             code = UsageError.exit_code
         case click.ClickException():
-            _say(usage_errors.explain_usage_error(error), color)
+            _say(usage_errors.explain_usage_error(error), started)
             code = UsageError.exit_code
         case ReconcilerError():
-            _say(error, color)
+            _say(error, started)
             code = error.exit_code
         case KeyboardInterrupt():
-            code = INTERRUPTED
+            code = signals.INTERRUPTED
         case BrokenPipeError():
             code = 0
         case OSError() if error.errno == errno.ENOSPC:
             code = 1  # said once more when stdout is flushed
         case _:
-            _crashed(error)
+            _crashed(error, started)
     return code
 
 
@@ -265,7 +291,7 @@ def _has_folder() -> bool:
     return True
 
 
-def _say(error: ReconcilerError, color: str) -> None:
+def _say(error: ReconcilerError, started: _Run) -> None:
     texts: dict[str, object] = {
         name: getattr(error, name) for name in ("what", "why", "state", "fix")
     }
@@ -273,23 +299,22 @@ def _say(error: ReconcilerError, color: str) -> None:
         texts["findings"] = error.findings[: event_log.MAX_FINDINGS]
     if event_log.emit_event("error", "error", exit_code=error.exit_code, **texts):
         return
-    painted = terminal.colors(color, sys.stderr, os.environ)  # noqa: TID251  there may be no session
+    err, environ = started.surroundings.err, started.surroundings.environ
+    painted = terminal.colors(started.color, err, environ)
     from reconciler.render import text  # noqa: PLC0415  --help does without
 
-    shown = terminal.fit(text.error(error, color=painted), sys.stderr)
-    click.echo(shown, err=True, color=painted)
+    started.print(terminal.fit(text.error(error, color=painted), err), color=painted)
 
 
-def _crashed(error: BaseException) -> None:
-    if os.environ.get("RECONCILER_DEBUG"):  # noqa: TID251  there may be no session
+def _crashed(error: BaseException, started: _Run) -> None:
+    if started.surroundings.environ.get("RECONCILER_DEBUG"):
         raise error
     if event_log.emit_event(
         "error", "error", what=f"reconciler has a defect: {type(error).__name__}"
     ):
         return
-    click.echo(
+    started.print(
         f"error: reconciler has a defect: {type(error).__name__}\n"
         "  state: what was written, if anything, is in .reconciler/runs\n"
-        "  fix:   run again with RECONCILER_DEBUG=1 and report what it prints",
-        err=True,
+        "  fix:   run again with RECONCILER_DEBUG=1 and report what it prints"
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler import model, suggest
-from reconciler.cli import event_log
+from reconciler.cli import event_log, signals
 from reconciler.cli import report as cli_report
 from reconciler.errors import ReconcilerError
 
@@ -312,7 +312,7 @@ def report(command: Callable[..., int]) -> Callable[..., int]:
                 session.report.facts["findings"] = findings[: event_log.MAX_FINDINGS]
             raise
         except (click.Abort, KeyboardInterrupt):
-            code = 130
+            code = signals.INTERRUPTED
             raise
         except click.ClickException:
             code = 64
@@ -321,6 +321,8 @@ def report(command: Callable[..., int]) -> Callable[..., int]:
             error = {"what": f"reconciler has a defect: {type(crash).__name__}"}
             raise
         finally:
+            if code == 1 and session.is_stopped:
+                code, error = signals.INTERRUPTED, None  # whatever broke on the way out
             session.report.end(
                 run_id=session.run_id,
                 command=context.info_name,

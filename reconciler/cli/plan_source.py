@@ -58,7 +58,12 @@ class PlanSource:
             _refuse_other_paths(self.paths, target.own_paths)
         has_base = self.plan is None or self.plan.base_commit is not None
         given = inputs.read_inputs(
-            settings, target, session.facts(), base_ref=self.base, uses_base=has_base
+            settings,
+            target,
+            session.facts(),
+            base_ref=self.base,
+            uses_base=has_base,
+            parsed=session.surroundings.parsed,
         )
         session.note_ignored(given.ignored)
         return given

@@ -81,13 +81,17 @@ class LiveArea(Lines):
     Args:
         stream: a terminal.
         draw: returns the lines of the area.
+        log: what is written to the same stream goes above the area.
         after_s: the area appears only if it is still open after so many seconds.
 
     """
 
-    def __init__(self, stream: IO[str], draw: Draw, *, after_s: float = 0.0) -> None:
+    def __init__(
+        self, stream: IO[str], draw: Draw, log: logging.Logger, *, after_s: float = 0.0
+    ) -> None:
         super().__init__(stream, quiet=False)
         self._handed_in = stream
+        self._logger = log
         self._log: list[logging.StreamHandler[Any]] = []
         self._draw, self._after_s = draw, after_s
         self._is_shown = False
@@ -99,7 +103,7 @@ class LiveArea(Lines):
     def __enter__(self) -> Self:
         self._log = [
             handler
-            for handler in logging.getLogger("reconciler").handlers
+            for handler in self._logger.handlers
             if isinstance(handler, logging.StreamHandler) and handler.stream is self._stream
         ]
         for handler in self._log:
@@ -171,7 +175,9 @@ class LiveArea(Lines):
         return f"\r\x1b[{up}A" if up > 0 else "\r"
 
 
-def open_reading_line(reader: Reader, stream: IO[str], *, color: bool) -> LiveArea:
+def open_reading_line(
+    reader: Reader, stream: IO[str], log: logging.Logger, *, color: bool
+) -> LiveArea:
     """Return an area with one line that says how much a reader has read."""
     started = reader.clock()
 
@@ -181,7 +187,7 @@ def open_reading_line(reader: Reader, stream: IO[str], *, color: bool) -> LiveAr
         now = ReadingState(reader.reads, reader.rows, reader.clock() - started, reader.pause_s)
         return [format_reading(now, color=color, width=width)]
 
-    return LiveArea(stream, draw, after_s=READING_AFTER_S)
+    return LiveArea(stream, draw, log, after_s=READING_AFTER_S)
 
 
 def _is_lasting(record: logging.LogRecord) -> bool:

@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Event
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from reconciler.operating_system import STOP_SIGNALS
 
+if TYPE_CHECKING:
+    from reconciler.fleet.target_run import RunControl
+
+INTERRUPTED: Final = 128 + signal.SIGINT  # exit code
 GRACE_S: Final = 30.0  # to read what became of a write in flight, after a signal to stop
 _EXIT_GRACE_S: Final = 1.0  # for a command to end by itself, which a hanging read would delay
 _STOPPING: Final = b"\nstopping: what is in flight is finished; again to leave at once\n"
@@ -66,21 +70,33 @@ def exit_interrupted() -> NoReturn:
 
 
 @contextmanager
-def catch_interrupts(stop_sending: Callable[[float], None]) -> Iterator[Interrupt]:
+def catch_interrupts(
+    stop_sending: Callable[[float], None], control: "RunControl | None" = None
+) -> Iterator[Interrupt]:
     """Start nothing more after the first signal; exit at once after the second.
 
     Args:
         stop_sending: called with the seconds that reads may still take.
+        control: stops the run instead of a signal, if the process is not its own: signals are
+            then for the fleet that the run is a part of.
 
     """
     interrupt = Interrupt()
 
-    def handle(number: int, _frame: object) -> None:
-        if interrupt.code is not None:
-            os._exit(128 + number)
+    def stop(number: int) -> None:
         interrupt.code = 128 + number
         interrupt.stop.set()
         stop_sending(GRACE_S)  # also ends a wait for the rate limit
+
+    if control is not None:
+        with control.handle_stop(lambda: stop(signal.SIGINT), grace_s=GRACE_S):
+            yield interrupt
+        return
+
+    def handle(number: int, _frame: object) -> None:
+        if interrupt.code is not None:
+            os._exit(128 + number)
+        stop(number)
         if interrupt.is_shown:
             return
         with suppress(OSError):

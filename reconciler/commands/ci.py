@@ -12,8 +12,8 @@ import click
 
 from reconciler import render
 from reconciler.ci.build import Build, OutputFile
-from reconciler.cli import build_comments, event_log
 from reconciler.cli.main import run as run_command
+from reconciler.cli.notifications import build_comments
 from reconciler.cli.report import prepare_folder
 from reconciler.cli.session import Session
 from reconciler.errors import ReconcilerError, UsageError
@@ -117,14 +117,8 @@ def run(
         raise UsageError(f"--issue is for drift, not for {name}", fix="leave it out")
     build = session.build
     folder = _prepare_report(session, name, report, arguments)
-    with event_log.nest_run():
-        code = run_command(
-            [
-                *_list_global_options(session),
-                name,
-                *_complete_arguments(name, arguments, folder),
-            ]
-        )
+    words = _complete_arguments(name, arguments, folder)
+    code = run_command([*_list_global_options(session), name, *words], session.surroundings)
     result = CommandResult(name, code, folder, _summary(folder))
     target = str(result.summary.get("target") or _find_target(session))
     steps = (

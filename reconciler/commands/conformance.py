@@ -93,7 +93,7 @@ def _open_second(
         return None
     key = posthog_credentials.find_key(session.environ, variable, "--second-key-env")
     return stack.enter_context(
-        client.open_writer(Credentials(first.host, key), **session.surroundings)
+        client.open_writer(Credentials(first.host, key), **session.client_runtime)
     )
 
 

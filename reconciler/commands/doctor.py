@@ -1,10 +1,8 @@
 """`reconciler doctor`: what prevents which command, and how to fix it. Reads only."""
 
-import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -111,7 +109,7 @@ def command(session: Session, format_: str) -> int:
 
 
 def _text(session: Session, checks: Collection[Check]) -> Iterator[str]:
-    color = session.has_color(sys.stdout)
+    color = session.has_color(session.out)
     paint = {OK: "green", WARNING: "yellow", PROBLEM: "red", UNKNOWN: "yellow"}
     for check in checks:
         mark = f"{check.status:<8}"
@@ -196,7 +194,7 @@ def _list_organizations(session: Session) -> tuple[str, ...]:
     """Return the organizations that the files name; none if the files cannot be read."""
     try:
         target = session.target()
-        loaded = inputs.load_files(session.settings(), target, Path.cwd())
+        loaded = inputs.load_files(session.settings(), target, session.cwd)
     except ReconcilerError:
         return ()
     session.note_ignored(inputs.count_ignored(target, loaded))

@@ -7,7 +7,6 @@ import click
 
 from reconciler import render
 from reconciler.cli import guardrails, options
-from reconciler.cli.main import lasting
 from reconciler.cli.session import Session
 from reconciler.files import repo_paths, result_files
 from reconciler.model import Plan, Selection
@@ -69,7 +68,11 @@ def command(
     if out is not None:
         result_files.check_place(out)
     given = inputs.read_inputs(
-        session.settings(paths), session.target(paths), session.facts(), base_ref=base
+        session.settings(paths),
+        session.target(paths),
+        session.facts(),
+        base_ref=base,
+        parsed=session.surroundings.parsed,
     )
     session.note_ignored(given.ignored)
     anchored = repo_paths.anchor_paths(given.settings.folder, paths)
@@ -97,7 +100,7 @@ def command(
     if drift_on == "touched" or (drift_on is None and is_pull_request):
         unrelated = drift_report.find_unrelated_drift(planned, world.desired, world.base)
         planned = replace(planned, unrelated_drift=unrelated)
-    lasting.append((given, world, planned))
+    session.keep(given, world, planned)
     session.report.plan(planned)
     if out is not None:
         _save(session, planned, out)

@@ -21,6 +21,7 @@ from reconciler.config.loaded import Loaded
 from reconciler.config.targets import Target
 from reconciler.errors import ReconcilerError
 from reconciler.files import working_tree
+from reconciler.files.run_folder import find_run_folder
 from reconciler.files.working_tree import check_output
 from reconciler.git import repository
 from reconciler.kinds import KINDS
@@ -91,7 +92,7 @@ def command(
     declared = tuple(loaded.declared.resources)
     omits_slug = target.organization is not None and not loaded.writes_organization
     shape = DocumentShape(full, names, omits_slug)
-    writing = writer.FileWriter(folder, root, Path.cwd(), layout, shape, declared)
+    writing = writer.FileWriter(folder, root, session.cwd, layout, shape, declared)
     writing.edit_files(pulled.items)
     rows = writing.save_files(dry_run=dry_run)
     pulled.skipped += writing.skipped
@@ -106,7 +107,7 @@ def command(
 def _find_folder(session: Session, target: Target, out: str | None) -> Path:
     """Return where new files go."""
     has_settings = session.settings().file is not None
-    named = Path(out) if out is not None else target.paths[0] if has_settings else Path.cwd()
+    named = Path(out) if out is not None else target.paths[0] if has_settings else session.cwd
     check_output(named)
     folder = Path(os.path.realpath(named))
     if folder.exists() and not folder.is_dir():
@@ -141,7 +142,7 @@ def _loaded(session: Session, target: Target, folder: Path) -> tuple[Loaded, Loa
         if not any(folder.is_relative_to(path) for path in real):
             whole = replace(target, paths=(*target.paths, folder))
     skip = frozenset(whole.overlays)
-    tree = working_tree.WorkingTree(cwd=Path.cwd(), anchor=settings.folder, skip=skip)
+    tree = working_tree.WorkingTree(cwd=session.cwd, anchor=settings.folder, skip=skip)
     some = [path for path in whole.paths if path.exists() and next(iter(tree.walk(path)), None)]
     loaded = config_loaded.Loaded(Declared({}, "working tree"))
     if some:
@@ -261,5 +262,5 @@ def _why_kept(kept: KeptChange) -> str:
 
 def _format_path(path: Path) -> str:
     """Return a path as a user would type it."""
-    cwd = Path(os.path.realpath(Path.cwd()))
+    cwd = Path(os.path.realpath(find_run_folder()))
     return (path.relative_to(cwd) if path.is_relative_to(cwd) else path).as_posix()

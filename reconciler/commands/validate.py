@@ -1,16 +1,13 @@
 """`reconciler validate`: the files, every error at once; offline unless asked otherwise."""
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
 
 from reconciler import render
 from reconciler.cli import event_log, options
-from reconciler.cli.main import lasting
 from reconciler.cli.session import Session
 from reconciler.config.lint.codes import CHECKS
 from reconciler.config.load_cache import ParsedFiles
@@ -44,7 +41,7 @@ def command(session: Session, paths: tuple[str, ...], format_: str, live: bool) 
         if not error.findings:
             raise
         return _print_findings(session, format_, error.findings, state=error.state)
-    parsed = ParsedFiles()
+    parsed = session.surroundings.parsed or ParsedFiles()
     checked = [_check_target(session, settings, target, parsed, live=live) for target in targets]
     findings = tuple(dict.fromkeys(finding for each in checked for finding in each.findings))
     states = {each.state for each in checked}
@@ -71,13 +68,13 @@ def _check_target(
     session: Session, settings: Settings, target: Target, parsed: ParsedFiles, *, live: bool
 ) -> _CheckedTarget:
     try:
-        loaded = inputs.load_files(settings, target, Path.cwd(), parsed)
+        loaded = inputs.load_files(settings, target, session.cwd, parsed)
     except ConfigError as error:
         if not error.findings:
             raise
         return _CheckedTarget(error.findings, error.state)
     session.note_ignored(inputs.count_ignored(target, loaded))
-    lasting.append(loaded)
+    session.keep(loaded)
     findings = list(loaded.declared.findings)
     if live:
         findings = [
@@ -118,9 +115,9 @@ def _print_findings(
     code = 1 if counts[Severity.ERROR] else 0
     if format_ != "text":
         if text := _format_report(format_, findings):
-            click.echo(text, color=True)
+            click.echo(text, file=session.out, color=True)
     elif findings:
-        color = session.has_color(sys.stderr)
+        color = session.has_color(session.err)
         if code:
             printed = render_text.error(
                 ConfigError("", findings=findings, state=state), color=color
@@ -164,6 +161,6 @@ def _print_summary(
         parts.append(f"{silenced:,} silenced")
     text = f"Valid: {', '.join(parts)}."
     if is_result:
-        click.echo(text)
+        session.say(text)
     else:
         session.note(text)

@@ -8,6 +8,7 @@ import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
 
 from reconciler.config.documents.target_names import PLAIN_NAMES, TargetNames
 from reconciler.config.lint.confusable_names import Built
@@ -17,23 +18,26 @@ from reconciler.model import Document, Finding, MappingNode, Resource
 
 @dataclass(slots=True)
 class ParsedFiles:
-    """The files that several targets share: each is read and parsed once."""
+    """The files that several targets share: each is read and parsed once. Thread-safe."""
 
     _texts: dict[str, bytes] = field(default_factory=dict)
     _parsed: dict[str, tuple[Sequence[Document], Sequence[Finding]]] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)  # parsing side by side would not be faster
 
     def read_file(self, file: str, read: Callable[[], bytes]) -> bytes:
         """Return the content of a file; `read` may raise RefusedError."""
-        if file not in self._texts:
-            self._texts[file] = read()
-        return self._texts[file]
+        with self._lock:
+            if file not in self._texts:
+                self._texts[file] = read()
+            return self._texts[file]
 
     def read_documents(self, file: str, data: bytes, findings: list[Finding]) -> Sequence[Document]:
         """Return the documents of a file; what is wrong goes to `findings`."""
-        if file not in self._parsed:
-            problems: list[Finding] = []
-            self._parsed[file] = (reader.read_documents(data, file, problems), problems)
-        documents, file_problems = self._parsed[file]
+        with self._lock:
+            if file not in self._parsed:
+                problems: list[Finding] = []
+                self._parsed[file] = (reader.read_documents(data, file, problems), problems)
+            documents, file_problems = self._parsed[file]
         findings.extend(file_problems)
         return documents
 

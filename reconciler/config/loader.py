@@ -27,6 +27,7 @@ from reconciler.config.lint import silences as lint_silences
 from reconciler.config.load_cache import LoadCache, ParsedFiles, pause_garbage_collection
 from reconciler.config.loaded import Loaded, make_config_error, soften_past_error
 from reconciler.files import excerpts
+from reconciler.files.run_folder import find_run_folder
 from reconciler.files.text import (
     RefusedError,
     compute_blob_id,
@@ -82,7 +83,7 @@ def load_files(
     Raises ConfigError with every finding if there is any error.
 
     """
-    source = WorkingTree(Path.cwd(), anchor) if tree is None else tree
+    source = WorkingTree(find_run_folder(), anchor) if tree is None else tree
     with pause_garbage_collection():
         earlier = like.cache if like is not None else LoadCache()
         loader = _Loader(source, tuple(overlays), names, earlier, warn, parsed or ParsedFiles())

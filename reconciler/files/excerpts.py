@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from reconciler.files.run_folder import find_run_folder
 from reconciler.files.text import MAX_BYTES, split_lines
 from reconciler.model import Finding
 from reconciler.normal_form.encrypted_payloads import quotes_any
@@ -46,15 +47,15 @@ def read_token(line: str, column: int) -> str:
 def read_lines_on_disk(file: str) -> Sequence[str] | None:
     """Return the lines of a file of the working tree; None if it cannot be read."""
     try:
-        status = Path(file).stat()
-        return _read_lines(file, status.st_mtime_ns, status.st_size)
+        path = find_run_folder() / file
+        status = path.stat()
+        return _read_lines(path, status.st_mtime_ns, status.st_size)
     except (OSError, ValueError):
         return None
 
 
 @lru_cache(maxsize=8)
-def _read_lines(file: str, _changed: int, size: int) -> Sequence[str]:
-    path = Path(file)
+def _read_lines(path: Path, _changed: int, size: int) -> Sequence[str]:
     if size > MAX_BYTES or not path.is_file():
         return ()
     return split_lines(path.read_bytes().decode("utf-8-sig", "replace"))

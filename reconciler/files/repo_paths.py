@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from reconciler.files.run_folder import find_run_folder
 from reconciler.files.working_tree import find_git_root
 from reconciler.model import Finding
 
@@ -19,31 +20,31 @@ def locate_from_root(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 def find_current_folder() -> str:
     """Return the current folder from the root of the repository; "" there, and outside git."""
-    cwd = Path(os.path.realpath(Path.cwd()))
+    cwd = Path(os.path.realpath(find_run_folder()))
     root = find_git_root(cwd)
     return "" if root is None or root == cwd else cwd.relative_to(root).as_posix()
 
 
 def anchor_paths(settings_folder: Path | None, paths: Iterable[str]) -> tuple[str, ...]:
     """Return paths of a command line as a saved plan names them, whatever the current folder is."""
-    anchor = _find_anchor(settings_folder)
-    return tuple(Path(os.path.relpath(path, anchor)).as_posix() for path in paths)
+    anchor, cwd = _find_anchor(settings_folder), find_run_folder()
+    return tuple(Path(os.path.relpath(cwd / path, anchor)).as_posix() for path in paths)
 
 
 def localize_paths(settings_folder: Path | None, paths: Iterable[str]) -> tuple[str, ...]:
     """Return paths of a saved plan as a user would type them in the current folder."""
-    anchor = _find_anchor(settings_folder)
-    return tuple(Path(os.path.relpath(anchor / path)).as_posix() for path in paths)
+    anchor, cwd = _find_anchor(settings_folder), find_run_folder()
+    return tuple(Path(os.path.relpath(anchor / path, cwd)).as_posix() for path in paths)
 
 
 def _find_anchor(settings_folder: Path | None) -> Path:
     """Return the folder of `reconciler.yaml`, else the repository's root, else the current one."""
-    anchor = settings_folder or find_git_root(Path.cwd()) or Path.cwd()
+    anchor = settings_folder or find_git_root(find_run_folder()) or find_run_folder()
     return Path(os.path.realpath(anchor))
 
 
 def _locate(findings: Iterable[Finding]) -> Iterator[Finding]:
-    cwd = Path(os.path.realpath(Path.cwd()))
+    cwd = Path(os.path.realpath(find_run_folder()))
     root = find_git_root(cwd)
     for finding in findings:
         if root is None or finding.source is None or not finding.source.file:

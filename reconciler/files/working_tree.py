@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from reconciler.errors import ReconcilerError
+from reconciler.files.run_folder import find_run_folder
 from reconciler.files.text import MAX_BYTES, RefusedError, make_error
 from reconciler.model import Source
 from reconciler.operating_system import OpenFolder, open_file_inside
@@ -104,7 +105,7 @@ def _list_boundaries(path: Path) -> list[Path]:
     """Return the folders above a path that a link must not leave."""
     roots = [folder for folder in path.parents if (folder / ".git").exists()]
     settings = [folder for folder in path.parents if os.path.lexists(folder / SETTINGS)]
-    return roots or settings or [folder for folder in path.parents if folder == Path.cwd()]
+    return roots or settings or [folder for folder in path.parents if folder == find_run_folder()]
 
 
 def locate_file(path: Path) -> Path:

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from reconciler.model import FleetMode, RequestCounts
 
+READING_GRACE_S: Final = 1.0  # for a run that has written nothing, which a read would delay
 SUMMARY: Final = "summary.json"  # in the folder of a run; the last file that is written
 
 
@@ -44,7 +45,7 @@ class RunControl:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._stops: list[Stop] = []  # the last one is what Ctrl-C would do now
+        self._stops: list[tuple[Stop, float]] = []  # the last one is what Ctrl-C would do now
         self._is_stopped = False
         self._count: Callable[[], RequestCounts] = RequestCounts
 
@@ -58,19 +59,29 @@ class RunControl:
         """Return how many requests the run has sent so far."""
         return self._count()
 
+    @property
+    def grace_s(self) -> float:
+        """Return how long the run may take to end once it is stopped."""
+        with self._lock:
+            return self._stops[-1][1] if self._stops else READING_GRACE_S
+
     def stop(self) -> None:
         """Do what Ctrl-C does: start nothing more, and finish what is in flight."""
         with self._lock:
             self._is_stopped = True
-            stop = self._stops[-1] if self._stops else None
+            stop, _ = self._stops[-1] if self._stops else (None, 0.0)
         if stop is not None:
             stop()
 
     @contextmanager
-    def handle_stop(self, stop: Stop) -> Iterator[None]:
-        """Call `stop` instead of what was called before; at once if the run has been stopped."""
+    def handle_stop(self, stop: Stop, *, grace_s: float = READING_GRACE_S) -> Iterator[None]:
+        """Call `stop` instead of what was called before; at once if the run has been stopped.
+
+        `grace_s` is how long the run may then take to end.
+        """
+        handler = (stop, grace_s)
         with self._lock:
-            self._stops.append(stop)
+            self._stops.append(handler)
             is_late = self._is_stopped
         try:
             if is_late:
@@ -78,7 +89,7 @@ class RunControl:
             yield
         finally:
             with self._lock:
-                self._stops.remove(stop)
+                self._stops.remove(handler)
 
     def count_requests(self, count: Callable[[], RequestCounts]) -> None:
         """Set the function that counts the requests of the run."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from reconciler.config import loaded as config_loaded
 from reconciler.config import loader, renamed_places
@@ -13,6 +12,7 @@ from reconciler.drift import attribution, filters, findings
 from reconciler.drift.activity_replay import ActivityReplay
 from reconciler.drift.approvals import Approvals
 from reconciler.errors import ReconcilerError
+from reconciler.files.run_folder import find_run_folder
 from reconciler.git import applied_ref, blame, repository
 from reconciler.git.applied_ref import Base
 from reconciler.git.commit_tree import CommitTree
@@ -251,7 +251,7 @@ def _time_commits(until: datetime | None) -> Callable[[Change], datetime | None]
         source = change.desired.source if change.desired is not None else None
         if source is None:
             return until
-        at = parse_time(blame.read_commit_time(source.file, source.line, cwd=Path.cwd()))
+        at = parse_time(blame.read_commit_time(source.file, source.line, cwd=find_run_folder()))
         return min((time for time in (at, until) if time is not None), default=None)
 
     return find_time

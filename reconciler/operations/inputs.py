@@ -103,6 +103,7 @@ def read_inputs(
     *,
     base_ref: str | None = None,
     uses_base: bool = True,
+    parsed: ParsedFiles | None = None,
 ) -> Inputs:
     """Read the files, the repository and the base.
 
@@ -112,9 +113,10 @@ def read_inputs(
         facts: facts about the run.
         base_ref: the base that was named, if one was.
         uses_base: whether there may be a base at all.
+        parsed: the files that other targets have read.
 
     """
-    loaded = load_files(settings, target, facts.cwd)
+    loaded = load_files(settings, target, facts.cwd, parsed)
     state = read_state(target, facts)
     known = BaseFiles()
     if uses_base:

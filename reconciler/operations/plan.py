@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 
 from reconciler.config import loaded as config_loaded
 from reconciler.config.lineage import Lineage
 from reconciler.files import excerpts as files_excerpts
+from reconciler.files.run_folder import find_run_folder
 from reconciler.git import blame, repository
 from reconciler.git.applied_ref import Base
 from reconciler.live import key_access
@@ -215,7 +215,8 @@ def _has_changed_since(
     """Return whether a document was committed later. The time of its file mostly answers it."""
     if not _is_later(find_last_commit(source.file), moment):
         return False
-    return _is_later(blame.read_commit_time(source.file, source.line, cwd=Path.cwd()), moment)
+    at = blame.read_commit_time(source.file, source.line, cwd=find_run_folder())
+    return _is_later(at, moment)
 
 
 def _is_later(at: str | None, moment: datetime) -> bool:
@@ -225,7 +226,7 @@ def _is_later(at: str | None, moment: datetime) -> bool:
 
 def _find_last_commit(file: str) -> str | None:
     """Return when a file was committed last; None outside git, or if it never was."""
-    path = Path.cwd() / file
+    path = find_run_folder() / file
     if repository.find_root(path) is None:
         return None
     touch = repository.find_last_commit_touching(path, cwd=path)

@@ -52,7 +52,7 @@ class Watch:
         self._pause = pauses.first_s
         self._until = reader.clock() + timeout_s
         self.still_open: Mapping[RequestKey, Payload] = {}  # as the last round saw them
-        self._log = log or logging.getLogger(__name__)
+        self._log = log or reader.log
 
     @property
     def left_s(self) -> float:

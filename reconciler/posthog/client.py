@@ -54,6 +54,11 @@ class Reader:
         return self._transport.reads
 
     @property
+    def log(self) -> logging.Logger:
+        """Return the log that gets one line per call."""
+        return self._transport.log
+
+    @property
     def rows(self) -> Mapping[str, int]:
         """Return how many rows of listings have come so far, by collection: `feature_flags`."""
         with self._rows_lock:

@@ -98,7 +98,7 @@ class Transport:
         self._clock = clock
         self._now = now
         self._limits = limits
-        self._log = log or logging.getLogger(__name__)
+        self.log = log or logging.getLogger(__name__)
         self._retrier = Retrier(
             rate_limiter,
             clock=clock,
@@ -106,7 +106,7 @@ class Transport:
             rng=rng or Random(),  # noqa: S311  jitter is not a secret
             now=now,
             limits=limits,
-            log=self._log,
+            log=self.log,
         )
         self._has_warned = False  # about responses that cannot be trusted
         self._count = threading.Lock()
@@ -173,7 +173,7 @@ class Transport:
             return Attempt(error=error, requested_wait_s=self._read_requested_wait_s(response))
         finally:
             status = "no response" if response is None else response.status
-            self._log.debug("%s -> %s in %.3f s", call, status, self._clock() - started)
+            self.log.debug("%s -> %s in %.3f s", call, status, self._clock() - started)
         return Attempt(value)
 
     def _read_requested_wait_s(self, response: Response | None) -> float | None:
@@ -263,7 +263,7 @@ class Transport:
         stream.close()  # so that it is not used again
         if not self._has_warned:
             self._has_warned = True
-            self._log.warning(
+            self.log.warning(
                 "%s: there are bytes after the response; it is not used, and the connection is "
                 "closed. A proxy between this machine and PostHog may mix responses up",
                 call,

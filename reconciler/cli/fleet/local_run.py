@@ -6,7 +6,7 @@ import tempfile
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
-from reconciler.cli import event_log, terminal
+from reconciler.cli import terminal
 from reconciler.cli.fleet.subcommands import FleetOptions
 from reconciler.cli.session import Session
 from reconciler.fleet import selection
@@ -39,7 +39,6 @@ def _run_target(options: FleetOptions, name: str, report: Path) -> int:
     if options.mode is FleetMode.APPLY:
         words.append("--yes")
     with (
-        event_log.nest_run(),
         redirect_stdout(io.StringIO()),
         redirect_stderr(io.StringIO()),
     ):

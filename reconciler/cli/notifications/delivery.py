@@ -19,6 +19,7 @@ from reconciler.cli.session import Session
 from reconciler.config.targets import Target
 from reconciler.errors import DeliveryError, GitError, ReconcilerError
 from reconciler.files import result_files
+from reconciler.files.run_folder import find_run_folder
 from reconciler.files.working_tree import check_output
 from reconciler.git import repository
 
@@ -46,7 +47,7 @@ class Marker:
         """Return what was remembered; nothing if there is no marker, or it cannot be read."""
         try:
             if self.place.startswith("refs/"):
-                text = repository.read_text_ref(self.place, cwd=Path.cwd()) or ""
+                text = repository.read_text_ref(self.place, cwd=find_run_folder()) or ""
             else:
                 text = Path(self.place).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError, GitError):
@@ -58,7 +59,7 @@ class Marker:
         text = "\n".join(lines)
         if self.place.startswith("refs/"):
             repository.write_text_ref(
-                self.place, text, cwd=Path.cwd(), message="reconciler --notify"
+                self.place, text, cwd=find_run_folder(), message="reconciler --notify"
             )
             return
         check_output(Path(self.place))  # before a folder is made

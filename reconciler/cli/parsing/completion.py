@@ -18,6 +18,7 @@ from reconciler import kinds
 from reconciler.config import settings as config_settings
 from reconciler.config.schema import reference
 from reconciler.errors import ReconcilerError
+from reconciler.files.run_folder import find_run_folder
 from reconciler.operations import inputs
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _load_settings(ctx: click.Context) -> "Settings":
     named = _find_value(ctx, "config")
     environ = os.environ  # noqa: TID251  there is no session
     file = Path(named) if named else None
-    return config_settings.load_settings(Path.cwd(), environ=environ, file=file)
+    return config_settings.load_settings(find_run_folder(), environ=environ, file=file)
 
 
 def _list_addresses(ctx: click.Context) -> Iterator[str]:
@@ -113,13 +114,13 @@ def _list_addresses(ctx: click.Context) -> Iterator[str]:
     settings = _load_settings(ctx)
     named = [name for name in _find_value(ctx, "target") or () if name in settings.targets]
     for name in named or settings.targets:
-        loaded = inputs.load_files(settings, settings.targets[name], Path.cwd())
+        loaded = inputs.load_files(settings, settings.targets[name], find_run_folder())
         yield from map(str, inputs.list_declared(loaded))
 
 
 def _list_requests(ctx: click.Context) -> Iterator[tuple[str, str]]:
     """Yield IDs and addresses of the requests in recent journals, the newest first."""
-    folder = _load_settings(ctx).folder or Path.cwd()
+    folder = _load_settings(ctx).folder or find_run_folder()
     journals = sorted((folder / ".reconciler" / "runs").glob("*.jsonl"), reverse=True)
     for journal in journals[:_RUNS]:
         for line in journal.read_text(encoding="utf-8", errors="replace").splitlines():
