@@ -38,13 +38,19 @@ def list_waiting(target: str, details: TargetDetails) -> Iterator[WaitingRequest
 
 
 def sort_by_expiry(requests: Iterable[WaitingRequest]) -> tuple[WaitingRequest, ...]:
-    """Return requests, those that expire first at the top; without an expiry at the end."""
+    """Return requests, those that expire first at the top; without an expiry at the end.
+
+    `status` of several targets lists a request of their common organization: here it is one.
+    """
 
     def get_key(request: WaitingRequest) -> tuple[datetime, str, Address, str]:
         expiry = parse_time(request.expires_at) or _NEVER
         return (expiry, request.target, request.address, request.id or "")
 
-    return tuple(sorted(requests, key=get_key))
+    unique: dict[object, WaitingRequest] = {}
+    for request in sorted(requests, key=get_key):
+        unique.setdefault(request.id or (request.target, request.address), request)
+    return tuple(unique.values())
 
 
 def _waits(change: Change) -> bool:

@@ -120,7 +120,7 @@ class _FleetCommand(click.Command):
             for value in values:
                 if not option.is_flag:
                     yield from (option.opts[0], str(value))
-                elif value == option.flag_value:
+                elif value is True or value == option.flag_value:
                     yield option.opts[0]
 
 

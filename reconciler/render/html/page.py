@@ -52,34 +52,59 @@ _FACETS: Final = {
 
 def render_page(plan: Plan, *, drift: bool) -> str:
     """Return the whole page."""
-    style, script = _read_asset("page.css"), _read_asset("page.js")
+    style, script = read_asset("page.css"), read_asset("page.js")
     digest, commit = summary.get_origin(plan)
-    groups = () if drift else decisions.group_changes(plan)
-    everybody = people.list_people(groups)
-    cards = approvals.draw_cards(groups, people.number_people(everybody))
     return (
         load_environment()
         .get_template("page.html")
         .render(
             report="drift" if drift else "plan",
-            drift=drift,
-            plan=plan,
             style=style,
             script=script,
-            policy=_make_policy(style, script),
+            policy=make_policy(style, script),
             facts=tuple(filter(None, _list_facts(plan, commit, drift=drift))),
             totals=" ".join(summary.list_totals(plan, drift=drift)),
             tiles=tuple(_list_tiles(plan, drift=drift)),
-            doubts=tuple(_list_doubts(plan, drift=drift)),
-            people=everybody,
-            cards=approvals.split_cards(cards),
-            timeline=timeline.draw_timeline(plan, drift=drift),
-            findings=summary.list_findings(plan),
-            notices=tuple(summary.list_notices(plan)),
             origin=tuple(filter(None, _describe_origin(plan, digest, drift=drift))),
-            **_make_changes(plan, groups, everybody, cards, drift=drift),
+            **describe_plan(plan, drift=drift),
         )
     )
+
+
+def describe_plan(
+    plan: Plan,
+    *,
+    drift: bool,
+    prefix: str = "",
+    most: int | None = None,
+    where_all_is: str = "narrow it with --select, or see the JSON",
+) -> dict[str, Any]:
+    """Return what `plan.html` prints: everything about a plan but its head.
+
+    Args:
+        plan: what apply would do, or what has drifted.
+        drift: whether it has drifted.
+        prefix: the beginning of each id, where a page has several plans.
+        most: changes that are shown; `change.MOST` if nothing is said.
+        where_all_is: what to do to see the others.
+
+    """
+    groups = () if drift else decisions.group_changes(plan)
+    everybody = people.list_people(groups)
+    cards = approvals.draw_cards(groups, people.number_people(everybody))
+    return {
+        "plan": plan,
+        "drift": drift,
+        "prefix": prefix,
+        "where_all_is": where_all_is,
+        "doubts": tuple(_list_doubts(plan, drift=drift)),
+        "people": everybody,
+        "cards": approvals.split_cards(cards),
+        "timeline": timeline.draw_timeline(plan, drift=drift),
+        "findings": summary.list_findings(plan),
+        "notices": tuple(summary.list_notices(plan)),
+        **_make_changes(plan, groups, everybody, cards, drift=drift, most=most or change.MOST),
+    }
 
 
 def _make_changes(
@@ -89,9 +114,10 @@ def _make_changes(
     cards: tuple[PolicyCard, ...],
     *,
     drift: bool,
+    most: int,
 ) -> dict[str, Any]:
     """Return what the templates print of the changes: in waves, by place, and with filters."""
-    shown = plan.writes[: change.MOST]
+    shown = plan.writes[:most]
     waves = {} if drift else order.sort_changes(plan.writes)
     facets = filters.count_facets(shown, waves, drift=drift)
     context = change.PageContext(
@@ -111,12 +137,12 @@ def _make_changes(
 
 
 @cache
-def _read_asset(name: str) -> str:
+def read_asset(name: str) -> str:
     """Return the style sheet or the script from beside this module."""
     return files("reconciler.render.html").joinpath(name).read_text(encoding="utf-8")
 
 
-def _make_policy(style: str, script: str) -> str:
+def make_policy(style: str, script: str) -> str:
     """Return the policy that nothing is loaded, and nothing runs but this style and script."""
     return (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "

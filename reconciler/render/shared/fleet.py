@@ -222,10 +222,15 @@ def describe_cause(cause: DriftCause) -> str:
 
 
 def describe_extent(cause: DriftCause) -> str:
-    """Return `12 FeatureFlags in 12 targets: eu-1, eu-2 and 10 more`."""
+    """Return `3 of the kind FeatureFlag in 12 targets: eu-1, eu-2 and 10 more`."""
+    where = f"{count(len(cause.targets), 'target')}: {list_some(cause.targets)}"
+    return f"{count_resources(cause)} in {where}"
+
+
+def count_resources(cause: DriftCause) -> str:
+    """Return `12 resources of the kind FeatureFlag`, or the address of the only one."""
     number = len(cause.addresses)
-    what = f"{number:,} {cause.kind}{'' if number == 1 else 's'}"
-    return f"{what} in {count(len(cause.targets), 'target')}: {list_some(cause.targets)}"
+    return f"{number:,} of the kind {cause.kind}" if number > 1 else str(cause.addresses[0])
 
 
 def describe_waiting(request: WaitingRequest) -> str:
