@@ -191,6 +191,45 @@ def test_flags_are_checked_against_the_rules_of_their_project(make, spec, flag_s
     assert [row["code"] for row in done.json if row["code"] == "R040"] == expected
 
 
+REQUIRED = {"feature_flag_policy": {"require_tags": True}, "require_evaluation_contexts": True}
+LIVE_REQUIRED = {
+    "feature_flag_policy_config": {"require_tags": True},
+    "require_evaluation_contexts": True,
+}
+
+
+@pytest.mark.parametrize("live", [{}, LIVE_REQUIRED], ids=["planned", "live"])
+@pytest.mark.parametrize(
+    ("flag", "refused"),
+    [
+        (acme.flag("new", 10), ["evaluation context", "tag"]),
+        (acme.flag("new", 10, tags=["a"]), ["evaluation context"]),
+        (acme.flag("new", 10, tags=["a"], evaluation_contexts=["web"]), []),
+        (acme.flag("tagged", tags=[]), ["tag"]),
+        (acme.flag("tagged", tags=["y"]), []),
+        (acme.flag("old", 10, tags=[]), []),
+    ],
+    ids=str,
+)
+def test_flags_that_posthog_would_refuse_are_errors_of_the_plan(make, live, flag, refused):
+    """Without a further read, where the settings of the project are declared."""
+    flags = [acme.live_flag("old", id=7), acme.live_flag("tagged", id=8, tags=["x"])]
+    repo = make(seed(live, *flags), flag, **REQUIRED)
+    planned = repo.run("plan", "--format", "json")
+    found = [row for row in planned.json["findings"] if row["code"] == "would-be-refused"]
+
+    assert [row["message"].rpartition("at least one ")[2] for row in found] == refused
+    assert planned.code == (1 if refused else 0)
+
+
+def test_a_rule_that_the_same_run_lifts_does_not_hold(make):
+    """The settings of a project are written before its flags."""
+    off = {"feature_flag_policy": {"require_tags": False}, "require_evaluation_contexts": False}
+    repo = make(seed(LIVE_REQUIRED), acme.flag("new", 10), **off)
+
+    converge(repo)
+
+
 def test_posthog_refuses_new_flags_without_a_required_tag(make):
     """Flags that are older than the rule may be edited, but keep their last tag."""
     repo = make(

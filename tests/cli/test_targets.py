@@ -309,6 +309,26 @@ def test_a_mapping_that_changes_deletes_nothing(world, projects):
     assert repo.run("drift").code == 0
 
 
+def test_access_rules_of_a_mapping_that_changes_are_not_removed(world):
+    """The document of a project's rules means another project now; the former keeps its rules."""
+    access = {
+        "kind": "ProjectAccess",
+        "metadata": {"project": "Web"},
+        "spec": {"survey": {"default": "viewer"}},
+    }
+    repo = world(live())
+    settle(repo, access)
+    assert repo.run("apply", "--yes").code == 0
+    settle(repo, access, target={**STAGING, "projects": {"Web": "Mobile"}})
+
+    assert changed(repo) == {"ProjectAccess/acme/Mobile": "update"}
+    assert repo.run("apply", "--yes").code == 0
+    projects = repo.sandbox.state()["organizations"][0]["projects"]
+    ruled = [place["name"] for place in projects if place["access_controls"]]
+    assert ruled == ["Web staging", "Mobile"]
+    assert repo.run("drift").code == 0
+
+
 def test_another_organization_leaves_the_former_one_as_it_is(world):
     """Only the organization of the target may be changed."""
     seed = live()

@@ -20,6 +20,7 @@ from reconciler.model import (
     parse_level,
 )
 from reconciler.normal_form import filter_checks, filters
+from reconciler.plan import required_labels
 from reconciler.plan.approvals import forecast, server_generation
 from reconciler.plan.approvals.server_generation import Generation
 
@@ -37,6 +38,8 @@ def find_rejected_changes(changes: tuple[Change, ...], live: Live) -> Iterator[F
         level = _read_own_level(live, change.address.organization)
         for rejected in _check_change(change, live, level):
             yield _build_finding(change, rejected)
+    for change, rejected in required_labels.find_missing_labels(changes, live):
+        yield _build_finding(change, rejected)
     yield from _check_paid_features(changes, live)
 
 

@@ -3,7 +3,8 @@
 organization → project → role → approval policy → feature flag
 
 What only weakens a gate goes after the flags that it covers (`ordering.gates`). A holdout goes
-before gated changes of the flags that PostHog writes with it (`plan.rewrites`).
+before gated changes of the flags that PostHog writes with it (`plan.rewrites`), and a project
+before flags without tags if it stops requiring them (`plan.required_labels`).
 """
 
 from collections import defaultdict
@@ -14,7 +15,7 @@ from itertools import pairwise
 
 from reconciler.kinds import KINDS, fold_name
 from reconciler.model import Action, Address, Change, Finding, Live, Severity, iterate_values
-from reconciler.plan import rewrites
+from reconciler.plan import required_labels, rewrites
 from reconciler.plan.diff.references import Edges
 from reconciler.plan.ordering import flag_dependencies, gates
 from reconciler.plan.weakening.effects import GateEffects
@@ -32,6 +33,7 @@ def order_changes(
     flag_dependencies.add_needs(moving, needs)
     _put_deletes_last(moving, needs)
     rewrites.add_needs(moving, needs, live)
+    required_labels.add_needs(moving, needs)
     late = {
         address: _find_late(moving[address], needed, moving) for address, needed in needs.items()
     }
