@@ -16,6 +16,7 @@ from reconciler.model import (
     build_field_reader,
     build_plain_requests,
     map_values,
+    may_have_values,
     normalize_set,
 )
 from reconciler.normal_form import filter_checks, filters, values
@@ -65,6 +66,8 @@ def to_spec(payload: Payload) -> Spec:
         spec["evaluation_contexts"] = payload["evaluation_tags"]
     if "filters" in spec:
         spec["filters"] = filters.drop_nulls(spec["filters"])
+    if not may_have_values(spec, (ON_COHORT, IN_HOLDOUT)):
+        return spec
     return map_values(map_values(spec, ON_COHORT, _spell_id), IN_HOLDOUT, _spell_id)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from reconciler.kinds import KINDS, READ
+from reconciler.live.listed_payload import ListedPayload
 from reconciler.model import (
     ID,
     Address,
@@ -120,25 +121,18 @@ def _is_shared(kind: str) -> bool:
     return not READ[kind].unique
 
 
-class ListedPayload(dict[str, Any]):
-    """Hold the kept fields of a listed item, and its spec if that needs no names for ids."""
-
-    __slots__ = ("spec",)
-    spec: Spec | None
-
-
 def build_taker(kind: Kind) -> Callable[[Payload], Payload]:
     """Return a function that reduces each listed item while other pages are being read."""
     listed = kind.listed
 
     def take(payload: Payload) -> Payload:
-        row = ListedPayload({n: payload[n] for n in payload if n in listed} if listed else payload)
-        row.spec = None
+        kept = {n: payload[n] for n in payload if n in listed} if listed else payload
+        spec: Spec | None = None
         with suppress(*response_shapes.MALFORMED):  # reported when the collection is checked
-            spec = kind.to_spec(row)
-            if not kind.list_references(spec):
-                row.spec = kind.canonical(spec)
-        return row
+            unnamed = kind.to_spec(kept)
+            if not kind.list_references(unnamed):
+                spec = kind.canonical(unnamed)
+        return ListedPayload(kept, spec)
 
     return take
 

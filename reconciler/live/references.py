@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from reconciler.kinds import KINDS, READ
-from reconciler.live.names import ListedPayload
+from reconciler.live.listed_payload import ListedPayload
 from reconciler.model import (
     ID,
     Address,

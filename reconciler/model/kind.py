@@ -108,14 +108,17 @@ class Write:
     name: str | None = None  # the natural key, if this stage sets it
 
 
-def build_field_reader(*path: str) -> Callable[[Payload], str]:
+def build_field_reader(first: str, *below: str) -> Callable[[Payload], str]:
     """Return a reader of a name or an id in a payload; it raises TypeError if it is missing."""
+    path = (first, *below)
 
     def read_text(payload: Payload) -> str:
-        value: Any = payload
-        for name in path:
+        value: Any = payload[first]
+        for name in below:
             value = value[name]
-        if type(value) not in {str, int}:
+        if type(value) is str:
+            return value
+        if type(value) is not int:
             raise TypeError(f"{'.'.join(path)} should be text or a number, not {value!r:.40}")
         return str(value)
 

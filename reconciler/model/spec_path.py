@@ -130,21 +130,35 @@ def iterate_values(spec: Spec, path: str) -> Iterator[tuple[Path, Any]]:
     return _iterate_values(spec, _parse_steps(path), ())
 
 
-_Filter = tuple[str, bool, str, frozenset[str]]  # a step with every value that some path wants
+class _Branch(NamedTuple):
+    """Hold one step that some paths share, with the steps that follow it; none: a path ends."""
+
+    name: str
+    many: bool
+    field: str
+    wanted: frozenset[str]  # every value of the field that some path picks
+    then: tuple["_Branch", ...]
 
 
 @cache
-def _merge_steps(paths: tuple[str, ...]) -> tuple[tuple[_Filter, ...], ...]:
-    """Return the beginnings of the paths, each once, up to the first step that filters."""
-    merged: dict[tuple[tuple[str, bool, str], ...], set[str]] = {}
-    for path in paths:
-        steps = _parse_steps(path)
-        end = next((n for n, step in enumerate(steps, 1) if step.field), len(steps))
-        beginning = tuple((step.name, step.many, step.field) for step in steps[:end])
-        merged.setdefault(beginning, set()).add(steps[end - 1].value)
+def _merge_paths(paths: tuple[str, ...]) -> tuple[_Branch, ...]:
+    """Return the beginnings of the paths as a tree, up to the first step that filters."""
+    return _merge_steps([_parse_steps(path) for path in paths])
+
+
+def _merge_steps(paths: Sequence[tuple[_Step, ...]]) -> tuple[_Branch, ...]:
+    groups: dict[tuple[str, bool, str], list[tuple[_Step, ...]]] = {}
+    for steps in paths:
+        groups.setdefault((steps[0].name, steps[0].many, steps[0].field), []).append(steps)
     return tuple(
-        tuple((*step, frozenset(values)) for step in beginning)
-        for beginning, values in merged.items()
+        _Branch(
+            *step,
+            frozenset(steps[0].value for steps in group),
+            ()
+            if step[2] or any(len(steps) == 1 for steps in group)
+            else _merge_steps([steps[1:] for steps in group]),
+        )
+        for step, group in groups.items()
     )
 
 
@@ -153,26 +167,24 @@ def may_have_values(spec: Spec, paths: tuple[str, ...]) -> bool:
 
     Each resource is asked several times, so this looks at the common beginning of paths once.
     """
-    return any(_may_match(spec, steps) for steps in _merge_steps(paths))
+    return _may_match(spec, _merge_paths(paths))
 
 
-def _may_match(spec: Spec, steps: tuple[_Filter, ...]) -> bool:
-    nodes: list[Any] = [spec]
-    for name, many, field, wanted in steps:
-        inner: list[Any] = []
-        for node in nodes:
-            value = node.get(name) if isinstance(node, MAPPINGS) else None
-            if not many:
-                if value is not None:
-                    inner.append(value)
-            elif isinstance(value, list):
-                inner += (
-                    [item for item in value if _has_value(item, field, wanted)] if field else value
-                )
-        if not inner:
-            return False
-        nodes = inner
-    return True
+def _may_match(node: Any, branches: tuple[_Branch, ...]) -> bool:
+    if not isinstance(node, MAPPINGS):
+        return False
+    for name, many, field, wanted, then in branches:
+        value = node.get(name)
+        if value is None:
+            continue
+        if not many:
+            if not then or _may_match(value, then):
+                return True
+        elif isinstance(value, list):
+            for item in value:
+                if _has_value(item, field, wanted) if field else not then or _may_match(item, then):
+                    return True
+    return False
 
 
 def _has_value(item: Any, field: str, wanted: frozenset[str]) -> bool:

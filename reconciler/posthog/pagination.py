@@ -63,7 +63,7 @@ class _TornError(Exception):
 
 def identify(item: Payload) -> str:
     """Return the id of an item, or the whole item as text if it has none."""
-    return str(item["id"]) if "id" in item else json.dumps(item, sort_keys=True)
+    return str(item["id"]) if "id" in item else json.dumps(item, sort_keys=True, default=dict)
 
 
 def read_all(

@@ -108,7 +108,7 @@ def find_mismatch(value: Any, shape: Shape, field: str = "") -> str:
             good = type(value) in _TYPES[shape]
             return "" if good else _describe_mismatch(field, shape.value, value)
         case _:
-            if not isinstance(value, dict):
+            if not isinstance(value, Mapping):
                 return _describe_mismatch(field, "an object", value)
             mismatches = (
                 find_mismatch(value.get(key), part, f"{field}.{key}") for key, part in shape.items()
