@@ -84,6 +84,8 @@ class LoadCache:
 
     def clear(self) -> None:
         """Remove everything, once nothing loads the same files again."""
+        for resource, _, _ in self.built:
+            resource.origin.release()
         self.built = ()
         for stored in (self.texts, self._documents, self._by_node, self._localized):
             stored.clear()

@@ -8,6 +8,7 @@ from typing import Any, Final
 from reconciler.model import Payload, Spec
 
 _CONTAINERS: Final = frozenset({dict, list})  # exact types: that is what JSON has
+_SMALL: Final = 80  # bytes
 
 
 class ListedPayload(Mapping[str, Any]):
@@ -47,6 +48,13 @@ def _number_fields(names: tuple[str, ...]) -> dict[str, int]:
 
 def _pack(value: Any) -> Any:
     try:
-        return marshal.dumps(value)
+        packed = marshal.dumps(value)
     except ValueError:  # it holds concealed text, which is not plain text
         return value
+    return packed if len(packed) > _SMALL else _share(packed)
+
+
+@lru_cache(maxsize=4096)
+def _share(packed: bytes) -> bytes:
+    """Return the first of several equal values: most flags have the same tags, or none."""
+    return packed

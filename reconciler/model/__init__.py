@@ -108,6 +108,7 @@ from reconciler.model.source import (
     Row,
     SequenceNode,
     Source,
+    WrittenMapping,
     locate_value,
     strip_positions,
 )
@@ -241,6 +242,7 @@ __all__ = [
     "Widening",
     "Write",
     "WriteGate",
+    "WrittenMapping",
     "build_change_spec",
     "build_field_reader",
     "build_plain_requests",

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from reconciler.model.address import Address
 from reconciler.model.approvals import ChangeRequest
 from reconciler.model.findings import Finding
 from reconciler.model.schedules import Schedules
-from reconciler.model.source import Source, locate_value
+from reconciler.model.source import Source, WrittenMapping, locate_value
 from reconciler.model.spec_path import Path, Spec
 
 Payload = Mapping[str, Any]  # in the terms of the API: ids, numbers
@@ -17,6 +17,9 @@ Payload = Mapping[str, Any]  # in the terms of the API: ids, numbers
 def read_revision(payload: Payload) -> Any:
     """Return what changes with every write of an object: its version, or when it was written."""
     return payload.get("version", payload.get("updated_at"))
+
+
+_NOWHERE: Final = WrittenMapping({})  # of a resource that is not from a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,12 @@ class Resource:
     source: Source | None = field(default=None, compare=False)
     lifecycle: Lifecycle = Lifecycle()
     id: str | None = None  # metadata.id: distinguishes two live objects with one name
-    written: Spec = field(default_factory=dict, compare=False, repr=False)  # as in the file
+    origin: WrittenMapping = field(default=_NOWHERE, compare=False, repr=False)
+
+    @property
+    def written(self) -> Spec:
+        """Return the spec as it is in the file, with positions."""
+        return self.origin.node
 
     def locate(self, path: Path) -> Source | None:
         """Return the position of the deepest written part of `path`, or of the document."""

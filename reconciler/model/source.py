@@ -1,6 +1,6 @@
 """Locate values in files: sources, and containers that know the sources of their items."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -38,16 +38,35 @@ class Places:
     Args:
         file: the name of the file in messages.
         read_rows: reads the file again; returns a row per container, in the order they begin.
+        read_values: reads the documents of the file again, with these places; None: it cannot.
 
     """
 
-    __slots__ = ("_marks", "_read_rows", "_rows", "file")
+    __slots__ = ("_marks", "_nodes", "_read_rows", "_read_values", "_rows", "file")
 
-    def __init__(self, file: str, read_rows: Callable[[], Sequence[Row]]) -> None:
+    def __init__(
+        self,
+        file: str,
+        read_rows: Callable[[], Sequence[Row]],
+        read_values: Callable[["Places"], Sequence[Document]] | None = None,
+    ) -> None:
         self.file = file
         self._read_rows = read_rows
+        self._read_values = read_values
         self._rows: Sequence[Row] | None = None
+        self._nodes: dict[int, MappingNode] = {}
         self._marks: dict[int, dict[str, tuple[int, int, int, int]]] = {}
+
+    @property
+    def can_read_values(self) -> bool:
+        """Return whether a mapping of the file can be read again."""
+        return self._read_values is not None
+
+    def read_mapping(self, number: int) -> "MappingNode":
+        """Return a mapping of the file, which is read again the first time."""
+        if not self._nodes and self._read_values is not None:
+            self._nodes = dict(_list_mappings(self._read_values(self)))
+        return self._nodes[number]
 
     def get_row(self, number: int) -> Row:
         """Return the positions in one container; fewer than its items if the file has changed."""
@@ -100,6 +119,46 @@ class MappingNode(dict[str, Any]):
         """Return the position of the key's value; raise KeyError if it is not written."""
         _, _, line, column = self.marks[key]
         return Source(self.file, line, column)
+
+
+def _list_mappings(documents: Sequence[Document]) -> Iterator[tuple[int, MappingNode]]:
+    """Yield every mapping in some documents, with its number in the file."""
+    nodes = [document.value for document in documents]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, MappingNode):
+            yield node.number, node
+            nodes.extend(node.values())
+        elif isinstance(node, list):
+            nodes.extend(node)
+
+
+class WrittenMapping:
+    """Hold a mapping as it is in a file. Once released, it is read from the file when needed.
+
+    Most resources of a run do not change, and nobody asks where their fields are written.
+    """
+
+    __slots__ = ("_node", "_number", "_places")
+
+    def __init__(self, node: Mapping[str, Any]) -> None:
+        self._node: Mapping[str, Any] | None = node
+        self._places: Places | None = None
+        if node.__class__ is MappingNode and node.places.can_read_values:  # others are not in files
+            self._places, self._number = node.places, node.number
+
+    @property
+    def node(self) -> Mapping[str, Any]:
+        """Return the mapping."""
+        if self._node is not None:
+            return self._node
+        assert self._places is not None  # noqa: S101  only then it is released
+        return self._places.read_mapping(self._number)
+
+    def release(self) -> None:
+        """Give the mapping up if it can be read again."""
+        if self._places is not None:
+            self._node = None
 
 
 class SequenceNode(list[Any]):

@@ -3,7 +3,9 @@
 What PostHog or its editor adds is left out, and so are the keys that it drops on the next save.
 """
 
+import marshal
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from reconciler.model import MAPPINGS
@@ -137,7 +139,17 @@ def _normalize_group(group: Mapping[str, Any], index: Any) -> dict[str, Any]:
             group["rollout_percentage"]
         )
     normal["properties"] = list(map(_normalize_property, group.get("properties") or ()))
-    return normal
+    try:
+        return _share_group(marshal.dumps(normal))
+    except ValueError:  # a value is not plain
+        return normal
+
+
+@lru_cache(maxsize=200_000)  # a group of a flag without changes is in a file and in PostHog
+def _share_group(packed: bytes) -> dict[str, Any]:
+    """Return the group that is packed, as the same object each time: specs are never changed."""
+    group: dict[str, Any] = marshal.loads(packed)  # noqa: S302  packed above
+    return group
 
 
 def _normalize_property(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,6 +161,8 @@ def _normalize_property(item: Mapping[str, Any]) -> dict[str, Any]:
         normal["operator"] = operator
         if operator in (None, "exact"):
             del normal["operator"]
+    if isinstance(value := item.get("value"), list):
+        normal["value"] = list(value)
     if item.get("type") == "cohort" and "value" in item:
         normal["value"] = normal_form_values.normalize_number(item["value"])
     if "negation" in item and not item["negation"]:

@@ -22,6 +22,7 @@ from reconciler.model import (
     Scope,
     Source,
     Spec,
+    WrittenMapping,
     locate_value,
 )
 from reconciler.suggest import closest_match
@@ -176,7 +177,7 @@ def build_resource(written: ParsedDocument, findings: list[Finding]) -> Resource
         if "lifecycle" in metadata
         else NO_LIFECYCLE,
         id=str(metadata["id"]) if "id" in metadata else None,
-        written=written_spec,
+        origin=WrittenMapping(written_spec),
     )
     if "projects" in metadata:
         selectors, source = metadata["projects"], metadata.value_source("projects")

@@ -11,6 +11,7 @@ from reconciler.model import (
     Resource,
     Source,
     Unreadable,
+    WrittenMapping,
 )
 from reconciler.plan import planner, selection
 from reconciler.plan.diff import references
@@ -59,7 +60,11 @@ def test_an_unknown_role_is_named_with_the_nearest_one_and_its_place():
     """file:line:column of the very name, and a suggestion."""
     text = b"# one\n# two\napprovers:\n  roles: [Release manager]\n"
     (document,) = reader.read_documents(text, "policies.yaml", [])
-    bad = policy(["Release manager"], source=Source("policies.yaml", 3), written=document.value)
+    bad = policy(
+        ["Release manager"],
+        source=Source("policies.yaml", 3),
+        origin=WrittenMapping(document.value),
+    )
 
     _, findings = found(declared(bad), live(Address("Role", ("acme", "Release managers"))))
 

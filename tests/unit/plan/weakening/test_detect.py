@@ -20,6 +20,7 @@ from reconciler.model import (
     Resource,
     Severity,
     Source,
+    WrittenMapping,
 )
 from reconciler.plan.approvals.policies import Policy
 from reconciler.plan.approvals.server_generation import Generation
@@ -294,7 +295,9 @@ def test_a_weakening_is_pointed_at_where_it_is_written():
     text = b"# why\nenabled: false\n"
     (document,) = reader.read_documents(text, "config/policies.yaml", [])
     address = Address("ApprovalPolicy", (*WEB, UPDATE))
-    resource = Resource(address, {"enabled": False}, Source("x", 1), written=document.value)
+    resource = Resource(
+        address, {"enabled": False}, Source("x", 1), origin=WrittenMapping(document.value)
+    )
 
     (finding,) = find(world(live_policy()), resource)
 
