@@ -13,6 +13,7 @@ EVERYWHERE = (
     "spec: {filters: {groups: [{properties: [], rollout_percentage: %s}]}}\n"
 )
 WEB = "kind: Project\nmetadata: {organization: acme, name: Web}\n"
+ODD = "kind: Role\nmetadata: {organization: acme, name: O}\nspec: &s {members: [a@acme.test]}\n"
 OVER = "kind: Role\nmetadata: {organization: acme, name: A}\nspec: {members: [b@acme.test]}\n"
 
 
@@ -96,3 +97,29 @@ def test_a_file_with_a_finding_is_not_kept(repository, both):
     assert set(now.cache.texts) == {"config/b.yaml"}
     now.cache.clear()
     assert now.cache.texts == {}
+
+
+def test_a_field_is_found_in_its_file_after_the_cache_was_cleared(repository, both):
+    """The values were given up by then: they are read again, with their positions."""
+    flag = EVERYWHERE % ("a", 5)
+    many = "---\n".join((WEB, ROLE % "A", flag, ROLE % "B"))
+    repository.write({"config/a.yaml": many, "config/over.yaml": OVER, "config/odd.yaml": ODD})
+    repository.git("add", ".")
+    repository.git("commit", "-qm", "x")
+    now, base, _ = both(("config/over.yaml",))
+    paths = (("members", 0), ("filters", "groups", 0, "rollout_percentage"), ("name",), ("absent",))
+
+    def locate_all(loaded):
+        resources = expand_templates(loaded, {"acme": ["Web"]}).resources
+        return {a: (r.written, *map(r.locate, paths)) for a, r in resources.items()}
+
+    before = locate_all(now), locate_all(base)
+    role = next(r for a, r in now.declared.resources.items() if a.name == "B")
+    written = role.written
+    now.cache.clear()
+    base.cache.clear()
+
+    assert (locate_all(now), locate_all(base)) == before
+    assert role.written is not written
+    place = now.templates[0].resource.locate(paths[1])
+    assert many.splitlines()[place.line - 1][place.column - 1 :] == "5}]}}"
