@@ -4,8 +4,9 @@ import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import IO, TYPE_CHECKING
 
 import click
@@ -32,6 +33,7 @@ class Console:
     log: logging.Logger = field(
         default_factory=lambda: logging.Logger("reconciler")  # noqa: LOG001  each run has its own
     )
+    _lock: Lock = field(default_factory=Lock)  # of what several threads write
     _progress: "LiveArea | None" = None  # what is drawn on stderr while PostHog is read
 
     @property
@@ -79,6 +81,14 @@ class Console:
         """Print a warning on stderr, also with --quiet: somebody relies on what did not happen."""
         if not event_log.emit_event("warning", "warning", message=message):
             self._write_line(f"warning: {sanitize.escape(message)}")
+            if self.surroundings.warn is not None:
+                self.surroundings.warn(message)
+
+    def write_raw(self, text: str) -> None:
+        """Write what a run of a fleet writes on stderr, unchanged; a closed one stops nothing."""
+        with self._lock, suppress(OSError, ValueError):
+            self.err.write(text)
+            self.err.flush()
 
     def _write_line(self, text: str) -> None:
         """Print on stderr, above the progress if it is shown."""

@@ -139,8 +139,8 @@ def _run(*, meets_interrupts: bool) -> NoReturn:
         sys.stdout, sys.stderr = sys.stdout or null, sys.stderr or null
     signals.install_handlers(interrupts=meets_interrupts)
     gc.set_threshold(1_000_000, 50, 100)  # what a command reads holds no cycles, and is large
-    lasting: list[object] = []
-    code = run(sys.argv[1:], Surroundings(lasting=lasting))
+    surroundings = Surroundings(lasting=[])
+    code = run(sys.argv[1:], surroundings)
     try:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader went away: the exit code is still right
@@ -153,13 +153,15 @@ def _run(*, meets_interrupts: bool) -> NoReturn:
         sys.stderr.flush()
     except OSError:  # else Python itself would end with 120, whatever became of the run
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-    _leave(code, lasting)
+    _leave(code, surroundings)
 
 
-def _leave(code: int, lasting: Sequence[object]) -> NoReturn:
-    """End the process; what is `lasting` is not given back object by object."""
+def _leave(code: int, surroundings: Surroundings) -> NoReturn:
+    """End the process; what is lasting is not given back object by object."""
+    if surroundings.has_abandoned:  # Python would wait for their threads
+        os._exit(code)
     watched = sys.gettrace() or sys.getprofile()  # by something that wants to have its say
-    if lasting and not watched and _have_threads_ended():
+    if surroundings.lasting and not watched and _have_threads_ended():
         os._exit(code)
     sys.exit(code)
 

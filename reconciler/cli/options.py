@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import sys
 import time
 from collections.abc import Callable, Collection
 from functools import wraps
@@ -295,11 +296,7 @@ def report(command: Callable[..., int]) -> Callable[..., int]:
     def inner(**options: Any) -> int:
         context = click.get_current_context()
         session: Session = context.obj
-        folder = options.pop("report")
-        session.report = cli_report.Report(
-            Path(folder) if folder else None, session.note, session.identities
-        )
-        session.report.facts["target"] = _find_only_name(session.target_names)
+        session.report = _make_report(session, options.pop("report"))
         session.report.open()
         started, clock = session.stamp(), time.monotonic()
         code, error = 1, None
@@ -321,7 +318,7 @@ def report(command: Callable[..., int]) -> Callable[..., int]:
             error = {"what": f"reconciler has a defect: {type(crash).__name__}"}
             raise
         finally:
-            if code == 1 and session.is_stopped:
+            if session.is_stopped and sys.exception() is not None:
                 code, error = signals.INTERRUPTED, None  # whatever broke on the way out
             session.report.end(
                 run_id=session.run_id,
@@ -337,6 +334,14 @@ def report(command: Callable[..., int]) -> Callable[..., int]:
         return code
 
     return inner
+
+
+def _make_report(session: "Session", folder: str | None) -> cli_report.Report:
+    kept = cli_report.Report(Path(folder) if folder else None, session.note, session.identities)
+    if (control := session.surroundings.control) is not None:
+        kept.is_abandoned = lambda: control.is_abandoned
+    kept.facts["target"] = _find_only_name(session.target_names)
+    return kept
 
 
 def _find_only_name(names: tuple[str, ...]) -> str | None:

@@ -23,7 +23,8 @@ from reconciler.planfile import codec, digest, results
 FORMAT_VERSION = 1
 FILES = (
     *("plan.json", "plan.html", "plan.md"),
-    *("journal.jsonl", "outcomes.json", "outcomes.md", "status.json", "summary.json"),
+    *("journal.jsonl", "outcomes.json", "outcomes.md", "status.json"),
+    "summary.json",
 )
 
 
@@ -54,6 +55,7 @@ class Report:
     facts: dict[str, Any] = field(default_factory=dict)
     totals: Mapping[str, Any] = field(default_factory=dict)  # of the last document
     written: list[str] = field(default_factory=list)
+    is_abandoned: Callable[[], bool] = lambda: False  # a fleet has written how the run ended
 
     def open(self) -> None:
         """Make the folder, before anything is contacted; raises ReconcilerError."""
@@ -138,7 +140,7 @@ class Report:
         self._keep("summary.json", json.dumps(codec.make_plain(document), indent=2) + "\n")
 
     def _keep(self, name: str, text: str) -> None:
-        if self.folder is None:
+        if self.folder is None or self.is_abandoned():
             return
         try:
             result_files.write_private(os.fspath(self.folder / name), text)

@@ -89,7 +89,7 @@ def catch_interrupts(
         stop_sending(GRACE_S)  # also ends a wait for the rate limit
 
     if control is not None:
-        with control.handle_stop(lambda: stop(signal.SIGINT), grace_s=GRACE_S):
+        with control.handle_stop(lambda: stop(signal.SIGINT), grace_s=2 * GRACE_S):
             yield interrupt
         return
 

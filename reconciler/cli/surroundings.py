@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
@@ -26,6 +27,8 @@ class Surroundings:
         sandbox: the temporary server of the fleet, if it has one.
         lasting: keeps what a command has read until the process ends: to give it back object by
             object would take long. None if the process goes on.
+        warn: takes the warnings of the run, too; None if nobody else shows them.
+        has_abandoned: whether threads were left behind, which nobody waits for.
 
     """
 
@@ -39,3 +42,5 @@ class Surroundings:
     settings: "dict[tuple[str, ...], Settings]" = field(default_factory=dict)
     sandbox: "Running | None" = None
     lasting: list[object] | None = None
+    warn: Callable[[str], None] | None = None
+    has_abandoned: bool = False

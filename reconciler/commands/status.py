@@ -22,7 +22,7 @@ def command(session: Session, format_: str) -> int:
     Each request is shown with the people who can still approve it, and until when. Reads only.
     """
     target = session.target()
-    git = status.read_git(session.settings(), target, session.facts())
+    git = status.read_git(session.settings(), target, session.facts(), session.surroundings.parsed)
     with session.reader(target) as reader:
         requests = status.list_open_requests(reader, target, git.organizations)
         host = reader.host

@@ -15,7 +15,13 @@ from reconciler.config.targets import Target, build_targets
 from reconciler.config.yaml import reader
 from reconciler.errors import ConfigError, UsageError
 from reconciler.files import excerpts
-from reconciler.files.text import RefusedError, find_secret_keys, make_error, split_lines
+from reconciler.files.text import (
+    RefusedError,
+    compute_blob_id,
+    find_secret_keys,
+    make_error,
+    split_lines,
+)
 from reconciler.files.working_tree import SETTINGS, find_git_root, read_file_inside
 from reconciler.model import Finding, MappingNode, Source, format_timestamp
 from reconciler.suggest import closest_match
@@ -31,6 +37,7 @@ class Settings:
     targets: Mapping[str, Target]
     file: Path | None = None
     given: tuple[Path, ...] = ()  # paths from the command line, which replace `paths`
+    blob: str = ""  # git's ID of the content of the file, as it was read
 
     @property
     def folder(self) -> Path | None:
@@ -153,7 +160,7 @@ def parse_settings(
     targets = build_targets(node, file, given, findings)
     if findings:
         raise _make_settings_error(findings, text)
-    return Settings(targets, file, given)
+    return Settings(targets, file, given, blob=compute_blob_id(data))
 
 
 def _format_path(file: Path, cwd: Path) -> str:

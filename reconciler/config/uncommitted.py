@@ -59,6 +59,8 @@ def compare_to_commit(
     overlays: Sequence[Path],
     head: CommitTree,
     settings: Path | None = None,
+    *,
+    settings_blob: str = "",
 ) -> Differences:
     """Compare what was read from the working tree with a commit.
 
@@ -68,6 +70,7 @@ def compare_to_commit(
         overlays: the same.
         head: the commit.
         settings: `reconciler.yaml`, if there is one.
+        settings_blob: git's ID of its content; "" if it was not read.
 
     Raises GitError if a sparse checkout leaves files out: they would look deleted.
 
@@ -81,7 +84,7 @@ def compare_to_commit(
             gaps.extend(head.find_missing_submodules(path))
         if settings is not None:
             committed |= head.list_blobs(settings)
-            blobs[head.show_path(settings)] = ""  # compared by its content
+            blobs[head.show_path(settings)] = settings_blob
     except RefusedError as problem:  # outside the repository: in no commit of it
         return Differences(head.commit, (problem.finding.message,))
     links = tuple(f"{name}/" for name, blob in committed.items() if blob.mode == LINK)

@@ -94,6 +94,14 @@ def load_details(folder: Path | None) -> TargetDetails:
         return TargetDetails()
 
 
+def read_result(folder: Path, target: str, mode: FleetMode) -> TargetResult:
+    """Return how the run of a target ended, without the rest of its report."""
+    try:
+        return _read_summary(folder, target, mode)
+    except _UNREADABLE as error:
+        return _report_damage(folder, target, SUMMARY, error)
+
+
 def read_details(folder: Path) -> TargetDetails:
     """Return the report beside its summary; raise OSError, ValueError or ReconcilerError."""
     summary = _read_json(folder / SUMMARY)

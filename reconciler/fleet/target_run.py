@@ -14,7 +14,6 @@ from typing import Final, Protocol
 from reconciler.model import FleetMode, RequestCounts
 
 READING_GRACE_S: Final = 1.0  # for a run that has written nothing, which a read would delay
-SUMMARY: Final = "summary.json"  # in the folder of a run; the last file that is written
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +45,18 @@ class RunControl:
     def __init__(self) -> None:
         self._lock = Lock()
         self._stops: list[tuple[Stop, float]] = []  # the last one is what Ctrl-C would do now
-        self._is_stopped = False
+        self._is_stopped = self._is_abandoned = False
         self._count: Callable[[], RequestCounts] = RequestCounts
 
     @property
     def is_stopped(self) -> bool:
         """Return whether the run was asked to stop."""
         return self._is_stopped
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Return whether nobody waits for the run any longer: its report is written already."""
+        return self._is_abandoned
 
     @property
     def requests(self) -> RequestCounts:
@@ -72,6 +76,10 @@ class RunControl:
             stop, _ = self._stops[-1] if self._stops else (None, 0.0)
         if stop is not None:
             stop()
+
+    def abandon(self) -> None:
+        """Note that the run was stopped, did not end, and is not waited for."""
+        self._is_abandoned = True
 
     @contextmanager
     def handle_stop(self, stop: Stop, *, grace_s: float = READING_GRACE_S) -> Iterator[None]:

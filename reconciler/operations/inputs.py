@@ -125,7 +125,12 @@ def read_inputs(
     findings, is_clean = known.findings, False
     if state is not None and (head := state.tree(cwd=facts.cwd)) is not None:
         differences = uncommitted.compare_to_commit(
-            loaded, target.paths, target.overlays, head, settings.file
+            loaded,
+            target.paths,
+            target.overlays,
+            head,
+            settings.file,
+            settings_blob=settings.blob,
         )
         findings, is_clean = (*findings, *differences.make_findings()), not differences.files
     return Inputs(

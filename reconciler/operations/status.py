@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconciler.config import uncommitted
+from reconciler.config.load_cache import ParsedFiles
 from reconciler.config.settings import RunFacts, Settings
 from reconciler.config.targets import Target
 from reconciler.git import applied_ref, repository
@@ -37,9 +38,11 @@ class GitStatus:
     organizations: tuple[str, ...]
 
 
-def read_git(settings: Settings, target: Target, facts: RunFacts) -> GitStatus:
-    """Read what git knows; contacts nobody."""
-    loaded = inputs.load_files(settings, target, facts.cwd)
+def read_git(
+    settings: Settings, target: Target, facts: RunFacts, parsed: ParsedFiles | None = None
+) -> GitStatus:
+    """Read what git knows; contacts nobody. `parsed` has the files that other targets have read."""
+    loaded = inputs.load_files(settings, target, facts.cwd, parsed)
     state = inputs.read_state(target, facts)
     if state is None or state.head is None:
         return GitStatus(None, None, 0, 0, loaded.organizations)
@@ -53,7 +56,12 @@ def read_git(settings: Settings, target: Target, facts: RunFacts) -> GitStatus:
     dirty = 0
     if (head := state.tree(cwd=facts.cwd)) is not None:
         differences = uncommitted.compare_to_commit(
-            loaded, target.paths, target.overlays, head, settings.file
+            loaded,
+            target.paths,
+            target.overlays,
+            head,
+            settings.file,
+            settings_blob=settings.blob,
         )
         dirty = len(differences.files)
     return GitStatus(base, _read_time(base, state), commits, dirty, loaded.organizations)

@@ -1,48 +1,113 @@
-"""Run a fleet in this process."""
+"""Run a fleet in threads of this process: a line for each target as it ends, then the report."""
 
-import io
 import tempfile
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Mapping
 from pathlib import Path
 
-from reconciler.cli import terminal
-from reconciler.cli.fleet import results
+from reconciler.cli import event_log
+from reconciler.cli.fleet import choice, results
+from reconciler.cli.fleet.choice import FleetChoice
+from reconciler.cli.fleet.runner import CommandRunner
 from reconciler.cli.fleet.subcommands import FleetOptions
+from reconciler.cli.progress import Lines
 from reconciler.cli.session import Session
-from reconciler.fleet import combine, selection, shards
+from reconciler.cli.signals import catch_interrupts
+from reconciler.errors import ReconcilerError
+from reconciler.files.working_tree import check_output
+from reconciler.fleet import combine, target_folder
+from reconciler.fleet.local import LocalFleet, LocalLimits
+from reconciler.fleet.target_run import TargetRun
+from reconciler.fleet.waves import Waves
 from reconciler.git import repository
-from reconciler.model import FleetMode
+from reconciler.model import TargetResult
+from reconciler.render.text.fleet import format_ended
 
 
 def run_fleet(session: Session, options: FleetOptions) -> int:
     """Run the command for each target; return the worst exit code."""
-    targets = session.settings().targets
-    names = selection.select_targets(targets, session.target_names)
-    shard = None
-    if options.shard is not None:
-        shard, chosen = shards.select_shard([targets[name] for name in names], options.shard)
-        names = tuple(target.name for target in chosen)
-    if options.mode is FleetMode.APPLY:
-        terminal.require_answer("fleet apply", yes=options.yes)
-    folder = Path(options.out or tempfile.mkdtemp(prefix="reconciler-fleet-")).absolute()
-    folders = {name: folder / name for name in names}
-    for name, place in folders.items():
-        _run_target(options, name, place)
-    state = repository.read_state(session.folder())
-    commit = state.head if state is not None else None
-    report = combine.combine_targets(folders, mode=options.mode, commit=commit, shard=shard)
-    out = folder if options.out else None
+    chosen = choice.choose_targets(session, options)
+    choice.confirm(options, chosen.targets)
+    folder = open_folder(session, options.out)
+    folders = {name: folder / name for name in chosen.targets}
+    was_interrupted = _run_targets(session, options, chosen, folders)
+    report = combine.combine_targets(
+        folders,
+        mode=options.mode,
+        commit=_read_commit(session),
+        shard=chosen.shard,
+        interrupted=was_interrupted,
+    )
+    out = folder if options.out is not None else None
     return results.finish(session, report, folders, form=options.format, out=out)
 
 
-def _run_target(options: FleetOptions, name: str, report: Path) -> int:
-    from reconciler.cli.main import run  # noqa: PLC0415  it imports the commands
+def open_folder(session: Session, out: str | None) -> Path:
+    """Return an absolute folder for the reports: DIR of --out, else a temporary one.
 
-    words = ["--target", name, options.mode, *options.words, "--report", str(report)]
-    if options.mode is FleetMode.APPLY:
-        words.append("--yes")
+    Raises ReconcilerError if the folder cannot be made.
+    """
+    if out is None:
+        temporary = tempfile.TemporaryDirectory(
+            prefix="reconciler-fleet-", ignore_cleanup_errors=True
+        )
+        return Path(session.cleanup.enter_context(temporary))
+    folder = session.cwd / out
+    check_output(folder)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ReconcilerError(
+            f"--out {out}: no folder can be made there",
+            why=error.strerror or str(error),
+            state="nothing was contacted, nothing was written",
+            fix="name a folder, or a place where one can be made",
+        ) from error
+    return folder
+
+
+def _run_targets(
+    session: Session, options: FleetOptions, chosen: FleetChoice, folders: Mapping[str, Path]
+) -> bool:
+    """Run every target, with a line for each that ends; return whether somebody stopped them."""
+    runs = {
+        name: TargetRun(options.mode, name, options.words, session.cwd, report)
+        for name, report in folders.items()
+    }
+    fleet = LocalFleet(
+        runs,
+        Waves(options.mode, chosen.needs),
+        CommandRunner(session),
+        LocalLimits(options.concurrency, options.timeout_s),
+    )
     with (
-        redirect_stdout(io.StringIO()),
-        redirect_stderr(io.StringIO()),
+        catch_interrupts(lambda _grace_s: fleet.stop(), session.surroundings.control),
+        Lines(session.err, quiet=session.quiet) as lines,
     ):
-        return run(words)
+        for result in fleet.run():
+            _show(session, options, lines, result, folders[result.target])
+    session.surroundings.has_abandoned |= bool(fleet.abandoned)
+    return fleet.is_stopped
+
+
+def _show(
+    session: Session, options: FleetOptions, lines: Lines, result: TargetResult, folder: Path
+) -> None:
+    """Print how a target has ended."""
+    ended = target_folder.read_result(folder, result.target, options.mode)
+    facts = {
+        "target": ended.target,
+        "exit_code": ended.exit_code,
+        "seconds": ended.seconds,
+        "reads": ended.requests.reads,
+        "writes": ended.requests.writes,
+        "skipped_because": ended.skipped_because,
+    }
+    if not event_log.emit_event("target.ended", **facts):
+        color = session.has_color(session.err)
+        lines.ended(format_ended(options.mode, ended, color=color))
+
+
+def _read_commit(session: Session) -> str | None:
+    """Return the commit that is checked out; None outside git, and before the first."""
+    state = repository.read_state(session.folder())
+    return state.head if state is not None else None

@@ -3,7 +3,14 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from reconciler.model import DriftCause, FleetReport, WaitingRequest, format_time
+from reconciler.model import (
+    DriftCause,
+    FleetMode,
+    FleetReport,
+    TargetResult,
+    WaitingRequest,
+    format_time,
+)
 from reconciler.render.shared import fleet as shared
 from reconciler.render.shared.fleet import LoadDetails, State, TargetView
 from reconciler.render.shared.options import RenderOptions, Zoom
@@ -42,6 +49,17 @@ def fleet(
         [_format_totals(report, options)],
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks if lines)
+
+
+def format_ended(mode: FleetMode, result: TargetResult, *, color: bool) -> str:
+    """Return the line of a target that has ended: its result, seconds and requests."""
+    state, text = shared.classify(mode, result), shared.describe_result(mode, result)
+    sent = result.requests.reads + result.requests.writes
+    facts = (
+        "" if result.exit_code is None else f" ({result.seconds:.1f} s, {count(sent, 'request')})"
+    )
+    mark = paint(shared.MARKS[state], _STYLES[state], on=color)
+    return f"{mark} {escape(result.target)}: {clip(escape(text), _SENTENCE)}{facts}"
 
 
 def _format_targets(

@@ -1,0 +1,113 @@
+"""Carry out the run of one target: the command itself, with streams and a folder of its own."""
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import IO, Final, cast
+
+from reconciler.cli import main
+from reconciler.cli.report import prepare_folder
+from reconciler.cli.session import Session
+from reconciler.cli.surroundings import Surroundings
+from reconciler.config.load_cache import ParsedFiles
+from reconciler.config.settings import Settings
+from reconciler.files import run_folder
+from reconciler.fleet.target_run import RunControl, TargetRun
+from reconciler.model import FleetMode
+
+LOG: Final = ".log"  # beside the folder of a report: all that the command prints
+_ASKING: Final = frozenset({FleetMode.APPLY})
+_REVERT: Final = "--revert"
+
+
+class CommandRunner:
+    """Run a command for one target, with the global options of the session of the fleet.
+
+    Thread-safe: targets that run in the same folder share what they read of it.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._lock = Lock()
+        self._shared: dict[Path, tuple[ParsedFiles, dict[tuple[str, ...], Settings]]] = {
+            session.cwd: (ParsedFiles(), session.surroundings.settings)
+        }
+
+    def __call__(self, run: TargetRun, control: RunControl) -> int:
+        """Return the exit code of the command; nothing is raised for a failed run."""
+        prepare_folder(run.report)
+        with self._lock:
+            parsed, settings = self._shared.setdefault(run.cwd, (ParsedFiles(), {}))
+        with self._open_streams(run) as (out, err), run_folder.run_in(run.cwd):
+            return main.run(
+                self._list_words(run),
+                Surroundings(
+                    out=out,
+                    err=err,
+                    environ=dict(self._session.environ),
+                    control=control,
+                    parsed=parsed,
+                    settings=settings,
+                    sandbox=self._session.surroundings.sandbox,
+                    warn=lambda message: self._session.warn(f"{run.target}: {message}"),
+                ),
+            )
+
+    def _list_words(self, run: TargetRun) -> list[str]:
+        """Return the command line of one target. Nobody is asked: that was done for all."""
+        asks = run.mode in _ASKING or _REVERT in run.words
+        values = {"--config": self._session.config, "--host": self._session.host}
+        if self._session.sandbox:
+            del values["--host"]
+        given = [part for name, value in values.items() if value for part in (name, str(value))]
+        return [
+            *given,
+            *("--color", "never", "--log-format", self._session.log_format),
+            *["--sandbox"] * self._session.sandbox,
+            *["--quiet"] * self._session.quiet,
+            *["--verbose"] * self._session.verbose,
+            *("--target", run.target, run.mode.value, *run.words),
+            *["--yes"] * asks,
+            *("--report", str(run.report)),
+        ]
+
+    @contextmanager
+    def _open_streams(self, run: TargetRun) -> Iterator[tuple[IO[str], IO[str]]]:
+        """Yield where the command prints results, and the rest; people see that at once with -v."""
+        session = self._session
+        descriptor = os.open(
+            run.report.with_name(f"{run.target}{LOG}"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600
+        )
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+
+            def write(line: str) -> None:
+                file.write(line)
+                if session.verbose:
+                    session.write_raw(f"{run.target}: {line}")
+
+            is_json = session.log_format == "json"
+            yield _open_stream(file.write), _open_stream(session.write_raw if is_json else write)
+
+
+def _open_stream(write_line: Callable[[str], object]) -> IO[str]:
+    return cast("IO[str]", _LineStream(write_line))
+
+
+class _LineStream(io.TextIOBase):
+    """A stream that hands on whole lines, whichever thread of the run writes them."""
+
+    def __init__(self, write_line: Callable[[str], object]) -> None:
+        super().__init__()
+        self._write_line = write_line
+        self._lock = Lock()
+        self._rest = ""
+
+    def write(self, text: str) -> int:
+        with self._lock:
+            *lines, self._rest = f"{self._rest}{text}".split("\n")
+            for line in lines:
+                self._write_line(f"{line}\n")
+        return len(text)

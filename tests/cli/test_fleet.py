@@ -1,0 +1,279 @@
+"""`fleet`: the command of one target for many, with one report and one exit code."""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from tests import acme, factories, support
+from tests.fleets import NAMES, codes, make_fleet, several_sandboxes, targets
+
+TIMES = {"created_at", "tool_version"}
+
+
+@pytest.fixture(scope="module")
+def sandboxes():
+    with several_sandboxes() as running:
+        yield running
+
+
+@pytest.fixture
+def make(sandboxes, tmp_path):
+    return lambda **seeds: make_fleet(tmp_path, sandboxes, **seeds)
+
+
+def read_plan(folder):
+    document = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    return {name: value for name, value in document.items() if name not in TIMES}
+
+
+@pytest.mark.parametrize("words", [(), ("--select", "FeatureFlag/acme/Web/a"), ("--prune",)])
+def test_each_plan_is_the_plan_of_the_single_command(make, words):
+    """With the same options: same changes, same findings, same requests."""
+    fleet = make()
+    fleet.settle(acme.flag("a", 50), acme.flag("b", 10))
+
+    done = fleet.fleet("plan", *words, "--out", "out")
+    single = {}
+    for name in NAMES:
+        fleet.run("plan", "--target", name, *words, "--report", f"single/{name}")
+        single[name] = read_plan(fleet.folder / "single" / name)
+
+    assert (0, dict.fromkeys(NAMES, 0)) == (done.code, codes(done))
+    assert single == {name: read_plan(fleet.folder / "out" / name) for name in NAMES}
+    assert done.json == json.loads((fleet.folder / "out" / "fleet.json").read_text("utf-8"))
+
+
+def test_an_apply_changes_each_target(make):
+    fleet = make()
+    fleet.settle(acme.flag("a", 50))
+
+    first, second = (fleet.fleet("apply", "--yes") for _ in range(2))
+
+    assert [0, 0] == [first.code, second.code]
+    assert dict.fromkeys(NAMES, 1) == {
+        name: row["requests"]["writes"] for name, row in targets(first).items()
+    }
+    assert all(row["requests"]["writes"] == 0 for row in targets(second).values())
+    assert all(len(sandbox.writes()) == 1 for sandbox in fleet.sandboxes.values())
+
+
+GATED = factories.gated(acme.live_flag("a"), policies=("feature_flag.update",))
+BROKEN = acme.seed(projects=[])
+
+
+@pytest.mark.parametrize(
+    ("seeds", "expected"),
+    [
+        ({"us_prod": GATED}, 3),
+        ({"us_prod": GATED, "eu_prod": BROKEN}, 1),
+        ({}, 0),
+    ],
+)
+def test_the_worst_code_is_that_of_the_fleet(make, seeds, expected):
+    """An error counts more than what waits."""
+    fleet = make(**seeds)
+    fleet.settle(acme.flag("a", 50))
+
+    done = fleet.fleet("apply", "--yes")
+
+    assert (expected, expected) == (done.code, done.json["exit_code"])
+    assert 0 == codes(done)["staging"]
+
+
+def test_differences_are_2_and_refusals_4(make):
+    """A weakening is refused where there is a policy to weaken."""
+    fleet = make(us_prod=GATED)
+    fleet.settle(acme.flag("a", 50))
+    assert 2 == fleet.fleet("plan", "--detailed-exitcode").code
+
+    weaker = acme.document(
+        "ApprovalPolicy",
+        {"enabled": False, "approvers": {"quorum": 1, "users": ["alice@acme.test"]}},
+        project="Web",
+        action="feature_flag.update",
+    )
+    fleet.write("config/policy.yaml", weaker)
+    done = fleet.fleet("plan", "--detailed-exitcode")
+
+    assert (4, {"staging": 2, "eu-prod": 2, "us-prod": 4}) == (done.code, codes(done))
+
+
+def test_a_target_starts_after_those_that_it_needs(make):
+    """Also where they differ, in a plan: 2 is a success."""
+    fleet = make()
+    fleet.settle(acme.flag("a", 50), needs={"staging": ["us-prod"], "us-prod": ["eu-prod"]})
+
+    done = fleet.run("fleet", "plan", "--detailed-exitcode")
+
+    ended = [line.split()[1].rstrip(":") for line in done.err.splitlines()]
+    assert (2, ["eu-prod", "us-prod", "staging"]) == (done.code, ended)
+
+
+def test_what_needs_a_failed_target_is_skipped_with_the_reason(make):
+    """As is what needs that; nothing of it is contacted."""
+    fleet = make(staging=BROKEN)
+    fleet.settle(acme.flag("a", 50), needs={"eu-prod": ["staging"], "us-prod": ["eu-prod"]})
+
+    done = fleet.fleet("apply", "--yes")
+
+    rows = targets(done)
+    assert (1, {"staging": 1, "eu-prod": None, "us-prod": None}) == (done.code, codes(done))
+    assert "it needs staging, which exited with 1" == rows["eu-prod"]["skipped_because"]
+    assert "it needs eu-prod, which was skipped" == rows["us-prod"]["skipped_because"]
+    assert [] == fleet.sandboxes["eu-prod"].requests() + fleet.sandboxes["us-prod"].requests()
+
+
+def test_a_target_that_is_left_out_holds_nothing_back(make):
+    fleet = make()
+    fleet.settle(acme.flag("a", 50), needs={"eu-prod": ["staging"]})
+
+    done = fleet.fleet("plan", "--target", "eu-prod")
+
+    assert {"eu-prod": 0} == codes(done)
+
+
+@pytest.mark.parametrize("needed", [["eu-prod"], ["nowhere"]])
+def test_a_cycle_or_an_unknown_need_is_an_error_before_anything_is_contacted(make, needed):
+    fleet = make()
+    fleet.settle(acme.flag("a", 50), needs={"staging": needed, "eu-prod": ["staging"]})
+
+    done = fleet.run("fleet", "apply", "--yes")
+
+    assert (1, True) == (done.code, "reconciler.yaml:" in done.err)
+    assert all(sandbox.requests() == [] for sandbox in fleet.sandboxes.values())
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        (["*"], set(NAMES)),
+        (["*-prod"], {"eu-prod", "us-prod"}),
+        (["us*", "staging"], {"us-prod", "staging"}),
+    ],
+)
+def test_a_pattern_chooses_targets(make, patterns, expected):
+    """Before and after the command."""
+    fleet = make()
+    fleet.settle(acme.flag("a", 50))
+    words = [word for pattern in patterns for word in ("--target", pattern)]
+
+    after = fleet.fleet("validate", *words)
+    before = fleet.run(*words, "fleet", "validate", "--format", "json")
+
+    assert expected == set(codes(after)) == set(codes(before))
+
+
+def test_a_pattern_that_matches_nothing_is_refused_with_a_suggestion(make):
+    fleet = make()
+    fleet.settle(acme.flag("a", 50))
+
+    done = fleet.run("fleet", "plan", "--target", "us-prd*")
+
+    assert (64, True) == (done.code, 'did you mean "us-prod"?' in done.err), done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("plan", "config"), "a path or a plan is for one target"),
+        (("apply", "--yes", "plan.json"), "a path or a plan is for one target"),
+        (("plan", "--zoom", "totals"), "--out DIR"),
+        (("drift", "--adopt"), "for each"),
+        (("drift", "--patch"), "for each"),
+        (("plan", "--report", "x"), "--out DIR"),
+        (("drift", "--yes"), "nobody is asked"),
+        (("apply",), "there is no terminal to ask on"),
+        (("drift", "--revert"), "there is no terminal to ask on"),
+        (("plan", "--format", "sarif"), "'sarif' is not one of"),
+    ],
+)
+def test_what_is_not_for_many_targets_is_refused(make, words, reason):
+    """With the reason and what to do instead; nothing is contacted."""
+    fleet = make()
+    fleet.settle(acme.flag("a", 50))
+
+    done = fleet.run("fleet", *words)
+
+    assert (64, True) == (done.code, reason in done.err), done.err
+    assert all(sandbox.requests() == [] for sandbox in fleet.sandboxes.values())
+
+
+def test_somebody_at_a_terminal_is_asked_once_about_all_targets(make):
+    fleet = make()
+    fleet.settle(acme.flag("a", 50))
+    question = "Apply in 3 targets: staging, eu-prod, us-prod? [y/N]:"
+
+    code, shown = support.answer(fleet, ["fleet", "apply"], ends=question, typed="n")
+    assert (1, []) == (code, [row for each in fleet.sandboxes.values() for row in each.writes()])
+    code, shown = support.answer(fleet, ["fleet", "apply"], ends=question, typed="y")
+
+    assert (0, 1) == (code, shown.count("[y/N]")), shown
+    assert all(len(sandbox.writes()) == 1 for sandbox in fleet.sandboxes.values())
+
+
+@pytest.mark.parametrize("mode", ["validate", "plan"])
+def test_each_file_is_read_once_for_all_targets(make, mode):
+    """Also reconciler.yaml."""
+    fleet = make()
+    for number in range(20):
+        fleet.write(f"config/{number}.yaml", acme.flag(f"f{number}", 10))
+    fleet.settle()
+    opened, real_open = Counter(), os.open
+
+    def count(path, *arguments, **options):
+        opened[Path(path).name] += 1
+        return real_open(path, *arguments, **options)
+
+    with mock.patch.object(os, "open", count):
+        done = fleet.fleet(mode)
+
+    read = {name: number for name, number in opened.items() if name.endswith(".yaml")}
+    assert (0, {f"{n}.yaml": 1 for n in range(20)} | {"reconciler.yaml": 1}) == (done.code, read)
+
+
+def test_a_line_says_how_each_target_has_ended(make):
+    """On stderr, as it happens; the report is on stdout."""
+    fleet = make(staging=BROKEN)
+    fleet.settle(acme.flag("a", 50))
+
+    done = fleet.run("fleet", "plan")
+    quiet = fleet.run("--quiet", "fleet", "plan")
+
+    lines = {line.split(":")[0]: line for line in done.err.splitlines()}
+    assert {"✗ staging", "~ eu-prod", "~ us-prod"} == set(lines)
+    assert "1 to update (" in lines["~ eu-prod"]
+    assert lines["~ eu-prod"].endswith("requests)")
+    assert "" == quiet.err
+
+
+def test_the_log_of_a_fleet_has_the_events_of_each_run(make):
+    """As JSON, line by line, each with the id of its run."""
+    fleet = make()
+    fleet.settle(acme.flag("a", 50))
+
+    done = fleet.run("--log-format", "json", "fleet", "plan")
+
+    rows = [json.loads(line) for line in done.err.splitlines()]
+    by_event = Counter(row["event"] for row in rows)
+    assert (4, 3, 3, 4) == tuple(
+        by_event[name] for name in ("run.started", "plan.made", "target.ended", "run.ended")
+    )
+    assert 4 == len({row["run_id"] for row in rows})
+
+
+def test_what_a_command_says_is_in_the_log_of_its_target(make):
+    """And on stderr with -v, each line with the name of the target."""
+    fleet = make()
+    fleet.settle(acme.flag("a", 50), staging={"api_key_env": "POSTHOG_NO_KEY"})
+
+    done = fleet.run("-v", "fleet", "plan", "--out", "out")
+
+    logs = {name: (fleet.folder / "out" / f"{name}.log").read_text("utf-8") for name in NAMES}
+    assert "1 to update" in logs["eu-prod"]
+    assert "POSTHOG_NO_KEY" in logs["staging"]
+    assert f"staging: {logs['staging'].splitlines()[0]}" in done.err
+    assert "1 to update" not in done.err.split("~")[0]
