@@ -36,6 +36,7 @@ COMMANDS = {
     "list": "list declared, live or unmanaged resources",
     "plan": "show what apply would do, why, and who will have to approve it",
     "pull": "write the live resources as files, with names instead of IDs",
+    "replay": "show which past changes would have waited under other policies",
     "requests": "list, approve, reject and cancel change requests",
     "sandbox": "run the embedded PostHog-compatible server",
     "schema": "print the JSON Schema of resource documents, for editors",

@@ -76,8 +76,8 @@ class ObjectHistory:
         """Roll back one entry."""
         if self.done:
             return
-        action = _classify_entry(entry)
-        before, after = self._read_entry(entry, spell)
+        action = classify_entry(entry)
+        before, after = read_entry(self.change.address, entry, spell)
         if WHOLE in self.open:
             if action in _WHOLE[self.change.action]:
                 is_created = action is LogAction.CREATED
@@ -100,20 +100,6 @@ class ObjectHistory:
                     path, LogEvent(entry, LogAction.CHANGED, before, after, field_values, fits)
                 )
         self.state.update(before)
-
-    def _read_entry(self, entry: Entry, spell: Spell) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the spec fields that the entry wrote, before and after."""
-        before: dict[str, Any] = {}
-        after: dict[str, Any] = {}
-        defaults = KINDS[self.change.address.kind].defaults
-        for move in entry.moves:
-            was = spell(self.change.address, move.field, move.before)
-            now = spell(self.change.address, move.field, move.after)
-            for name in {*was, *now}:
-                for side, spec in ((before, was), (after, now)):
-                    if (value := spec.get(name, defaults.get(name, ABSENT))) is not ABSENT:
-                        side[name] = value
-        return before, after
 
     def _find_field_values(
         self, path: str, entry: Entry, before: Spec, after: Spec
@@ -266,7 +252,23 @@ def _list_open_paths(change: Change) -> set[str]:
     }
 
 
-def _classify_entry(entry: Entry) -> LogAction:
+def read_entry(
+    address: Address, entry: Entry, spell: Spell
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the spec fields that an entry about this object wrote, before and after."""
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    defaults = KINDS[address.kind].defaults
+    for move in entry.moves:
+        was, now = (spell(address, move.field, value) for value in (move.before, move.after))
+        for name in {*was, *now}:
+            for side, spec in ((before, was), (after, now)):
+                if (value := spec.get(name, defaults.get(name, ABSENT))) is not ABSENT:
+                    side[name] = value
+    return before, after
+
+
+def classify_entry(entry: Entry) -> LogAction:
     """Return what an entry did to its object: PostHog deletes flags softly (contract 9.5, 9.6)."""
     for move in entry.moves:
         if move.field == "deleted" and bool(move.before) is not bool(move.after):

@@ -13,7 +13,7 @@ from reconciler.drift.activity_replay import LogEvent, Spell
 from reconciler.kinds import KINDS
 from reconciler.model import Change, ChangeRequest, LogAction, parse_time
 
-_APART: Final = timedelta(
+APART: Final = timedelta(
     seconds=10
 )  # between the time of the write and `applied_at` of the request
 _Key = tuple[str, str, str]  # kind, organization, id
@@ -33,15 +33,24 @@ class Approvals:
     def find_applied(self, change: Change, event: LogEvent) -> ChangeRequest | None:
         """Return the request that this write applied; the nearest in time if several fit."""
         candidates = [
-            (abs(at - event.entry.at), request.id, request)
+            (distance, request.id, request)
+            for distance, request in self.list_candidates(change, event)
+        ]
+        return min(candidates)[2] if candidates else None
+
+    def list_candidates(
+        self, change: Change, event: LogEvent
+    ) -> list[tuple[timedelta, ChangeRequest]]:
+        """Return the requests that this write may have applied, and how far away in time."""
+        return [
+            (abs(at - event.entry.at), request)
             for request in self._list_requests(change)
             if request.requester_id is not None
             and request.requester_id == event.entry.user_id
             and (at := _parse_applied_at(request)) is not None
-            and abs(at - event.entry.at) <= _APART
+            and abs(at - event.entry.at) <= APART
             and self._fits(change, request, event)
         ]
-        return min(candidates, default=(None, "", None))[2] if candidates else None
 
     def find_last(self, change: Change) -> ChangeRequest | None:
         """Return the request that was the last write of the flag, by its version; without a log."""

@@ -46,7 +46,7 @@ KEPT = (
         "is_used_in_replay_settings",
         "can_edit",
     ),
-    "surveys",
+    *("surveys", "created_at", "rollback_conditions"),
 )
 COMPARED = (*FIELDS, "key", "deleted")  # what the server compares before a write (contract 9.4)
 TARGETING = ("filters", "bucketing_identifier")  # G3 gates them together (contract 5.7)

@@ -31,6 +31,7 @@ from reconciler.posthog.activity_log import Query
 from reconciler.posthog.client import Reader
 
 PAGE_SIZE: Final = 200
+LARGEST_PAGE: Final = 1_000  # of a log that is read as a whole (contract 11.1)
 _SHOWN: Final = 200  # characters of a list of names
 MOST: Final = 5_000  # entries of one listing that are read; older ones stay unknown
 _LONGEST: Final = timedelta(days=30)  # how long a request is open, unless it says otherwise
@@ -39,7 +40,16 @@ _LONGEST: Final = timedelta(days=30)  # how long a request is open, unless it sa
 class ActivityReader:
     """Read one organization's log; a log that was refused is not read twice."""
 
-    def __init__(self, reader: Reader, live: Live, slug: str) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        live: Live,
+        slug: str,
+        *,
+        most: int | None = MOST,
+        page_size: int = PAGE_SIZE,
+    ) -> None:
+        """Read nothing yet. `most`: entries of one listing that are read; None: all."""
         self.gaps: list[Gap] = []
         self.projects = {  # id -> name
             id_: address.name
@@ -47,16 +57,18 @@ class ActivityReader:
             if address.kind == "Project" and address.organization == slug
             for id_ in ids
         }
+        self.refused: ApiError | None = None  # the organization's log is closed
+        self.is_exhausted = False  # no more can be read here
+        self.undated = 0  # entries without a time
         self._reader, self._slug = reader, slug
+        self._most, self._page_size = most, page_size
         self._id = next(iter(live.ids.get(Address("Organization", (slug,)), ())), "")
-        self._refused: ApiError | None = None  # the organization's log is closed
-        self._is_exhausted = False  # no more can be read here
 
     def iterate_entries(
         self, question: Question, *, since: datetime | None, until: datetime | None
     ) -> Iterator[Entry]:
         """Yield entries that answer a question, newest first. Unreadable parts become gaps."""
-        if self._refused is None:
+        if self.refused is None:
             try:
                 yield from self._read_entries(question, since, until, None)
             except AuthenticationError:
@@ -66,13 +78,13 @@ class ActivityReader:
                     f": not about {', '.join(question.names or question.items)[:_SHOWN]}", error
                 )
             except ApiError as error:
-                self._refused = error
-                self._is_exhausted = not isinstance(error, PermissionDeniedError)
-        if self._refused is not None:
+                self.refused = error
+                self.is_exhausted = not isinstance(error, PermissionDeniedError)
+        if self.refused is not None:
             yield from self._read_projects(question, since, until)
-            is_complete = self._is_exhausted or not question.projects
+            is_complete = self.is_exhausted or not question.projects
             self._note_refusal(
-                "" if is_complete else "; only the logs of its projects were", self._refused
+                "" if is_complete else "; only the logs of its projects were", self.refused
             )
 
     def _read_projects(
@@ -80,14 +92,14 @@ class ActivityReader:
     ) -> Iterator[Entry]:
         """Yield entries of the projects' own logs, which are open to members (contract 11)."""
         for id_ in (id_ for id_, name in self.projects.items() if name in question.projects):
-            if self._is_exhausted:
+            if self.is_exhausted:
                 return
             try:
                 yield from self._read_entries(question, since, until, id_)
             except AuthenticationError:
                 raise
             except ApiError:
-                self._is_exhausted = True  # the key lacks a permission, not its user
+                self.is_exhausted = True  # the key lacks a permission, not its user
 
     def _note_refusal(self, more: str, error: ApiError) -> None:
         what = f"the activity log of {self._slug} cannot be read{more}"
@@ -113,19 +125,26 @@ class ActivityReader:
             scopes=question.scopes,
             item_ids=question.items,
             detail_filters=detail if question.names else {},
-            page_size=PAGE_SIZE,
+            team_ids=self._find_teams(question) if question.only_projects else (),
+            page_size=self._page_size,
         )
         payloads = activity_log.iterate_entries(
             self._reader, self._id, query, project_id=project_id
         )
         for number, payload in enumerate(payloads):
-            if number == MOST:
-                what = f"only the newest {MOST:,} entries about these resources were read"
+            if number == self._most:
+                what = f"only the newest {number:,} entries about these resources were read"
                 self._add_gap(Gap(self._slug, what, "the log has more", "narrow it with --select"))
                 return
             entry = parse_entry(payload, self._slug)
             if entry is not None:
                 yield entry
+            else:
+                self.undated += 1
+
+    def _find_teams(self, question: Question) -> tuple[int, ...]:
+        named = (id_ for id_, name in self.projects.items() if name in question.projects)
+        return tuple(int(id_) for id_ in named if id_.isdecimal())
 
 
 def parse_entry(payload: Payload, organization: str) -> Entry | None:
@@ -179,7 +198,7 @@ def list_applied(
         ids = live.ids.get(Address("Project", scope), ())
         try:
             if scope not in closed and len(ids) == 1:
-                requests.extend(_iterate_applied(reader, scope, ids[0], after))
+                requests.extend(iterate_applied(reader, scope, ids[0], after))
             else:
                 blind.add(scope)
         except AuthenticationError:
@@ -189,7 +208,7 @@ def list_applied(
     return tuple(requests), frozenset(blind)
 
 
-def _iterate_applied(
+def iterate_applied(
     reader: Reader, scope: tuple[str, ...], project_id: str, after: datetime
 ) -> Iterator[ChangeRequest]:
     """Yield applied requests, newest first, that can have been applied since `after`.

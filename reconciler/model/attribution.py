@@ -4,6 +4,7 @@ Values only, in the terms of the files where a person reads them.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -106,8 +107,30 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class FlagWrite:
+    """Hold one write of a flag, as far as the log shows it, in the terms of the API.
+
+    Attributes:
+        entry: its entry in the log.
+        action: what it did to the flag.
+        key: the flag's key after the write; of a deleted flag, before it.
+        before: the fields that it changed, as they were; None: it created the flag.
+        after: the same fields, as it left them; of a new flag, all that is known.
+        missing: fields whose values are needed and not known.
+
+    """
+
+    entry: Entry
+    action: LogAction
+    key: str
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any]
+    missing: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
-    """Ask for one filtered listing of one log: by id, or by name if the id is not known."""
+    """Ask for one filtered listing of one log: by id, by name, or, without either, for all."""
 
     organization: str
     scopes: tuple[str, ...]
@@ -116,6 +139,7 @@ class Question:
     ] = ()  # whose own logs are read if the log of the organization is closed
     items: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    only_projects: bool = False  # the log of the organization without those of other projects
 
 
 @dataclass(frozen=True, slots=True)

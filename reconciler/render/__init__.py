@@ -54,6 +54,8 @@ class _Format(Protocol):
 
     def status(self, status: Mapping[str, Any], options: RenderOptions) -> str: ...
 
+    def replay(self, document: Mapping[str, Any], options: RenderOptions) -> str: ...
+
     def findings(self, findings: Iterable[Finding]) -> str: ...
 
 
@@ -162,6 +164,11 @@ def listing(rows: Iterable[Mapping[str, Any]], *, format: str, **fields: Any) ->
 def status(status: Mapping[str, Any], *, format: str, **fields: Any) -> str:
     """Return the status of a target: base, commits since then, open change requests."""
     return _load(format, _TABLES).status(status, RenderOptions(**fields))
+
+
+def replay(document: Mapping[str, Any], *, format: str, **fields: Any) -> str:
+    """Return which past changes would have waited, as a document of interface section 13."""
+    return _load(format, _TABLES).replay(document, RenderOptions(**fields))
 
 
 def change_request(

@@ -59,6 +59,7 @@ def coverage(
 
 
 change_requests = inbox = reminders = activity = activity_filters = listing = format_rows
+replay = format_rows
 
 
 def status(status: Mapping[str, Any], options: RenderOptions) -> str:

@@ -20,6 +20,7 @@ CALLS = {
     "list": (("list",), 0, "FeatureFlag/acme/Web/a  all.yaml:1"),
     "plan": (("plan",), 0, "1 to update"),
     "pull": (("pull", "--out", "pulled"), 0, "pulled"),
+    "replay": (("replay",), 1, ""),
     "requests": (("requests", "list"), 0, "No change requests"),
     "sandbox": (("sandbox", "--help"), 0, "--seed"),  # every other test starts it
     "schema": (("schema",), 0, "FeatureFlag"),

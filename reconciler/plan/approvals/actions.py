@@ -61,15 +61,17 @@ def match_actions(
     split: bool,
     release: bool = True,
     scoped: bool = False,
+    owner: Owner | None = None,
 ) -> tuple[ActionMatch, ...]:
     """Return every action that the calls of this change match, in the order of the calls.
 
     `release`: whether any policy asks for the release conditions. `scoped`: whether the
-    organization has policies per owner of a flag (contract 5.8).
+    organization has policies per owner of a flag (contract 5.8). `owner`: who is assumed to own
+    the flag; if not given, as far as the flag shows it.
     """
     action_matches = (
         replace(action_match, sends=call.sends)
-        for call in _list_calls(change, live, generation, split=split)
+        for call in _list_calls(change, live, generation, split=split, owner=owner)
         for action_match in _match_call(call, generation, release=release)
     )
     if generation is not Generation.G3:
@@ -100,14 +102,21 @@ def list_calls(change: Change, *, split: bool) -> tuple[tuple[str, ...], ...]:
 
 
 def _list_calls(
-    change: Change, live: LiveResource | None, generation: Generation, *, split: bool
+    change: Change,
+    live: LiveResource | None,
+    generation: Generation,
+    *,
+    split: bool,
+    owner: Owner | None,
 ) -> Iterator[_Call]:
     if change.desired is None or change.action not in {Action.CREATE, Action.UPDATE}:
         return
     payload = live.payload if live is not None else {}
     creates = change.action is Action.CREATE
-    looks_at_owner = generation is Generation.G3 and not creates
-    owner = owners.find_owner(live) if looks_at_owner else Owner.NOBODY
+    if generation is not Generation.G3 or creates:  # these do not look at the owner
+        owner = Owner.NOBODY
+    elif owner is None:
+        owner = owners.find_owner(live)
     active = not creates and payload.get("active") is not False
     filters = _replace_ids_by_names(payload.get("filters") or {}, live)
     bucketing = payload.get("bucketing_identifier")

@@ -48,13 +48,22 @@ class GateEvaluator:
     """The policies and people at the time flags are written; evaluates one change at a time."""
 
     def __init__(
-        self, changes: tuple[Change, ...], live: Live, last: Collection[Address] = ()
+        self,
+        changes: tuple[Change, ...],
+        live: Live,
+        last: Collection[Address] = (),
+        *,
+        scoped: Collection[str] | None = None,
     ) -> None:
-        """`last` are changes that only weaken: they go after the flags."""
+        """Index what decides.
+
+        `last` are changes that only weaken: they go after the flags. `scoped`: organizations that
+        are assumed to have policies per owner; if not given, as far as their policies show it.
+        """
         self.policies = list_planned_policies(changes, live, last)
         self.people = People(changes, live, last)
         self.me = live.me.id if live.me is not None else None
-        self.scoped = owners.list_scoped_organizations(live)
+        self.scoped = owners.list_scoped_organizations(live) if scoped is None else scoped
         self._closed = {
             gap.scope: gap.reason for gap in live.unreadable if gap.kind == "ApprovalPolicy"
         }
@@ -71,8 +80,12 @@ class GateEvaluator:
         generation: Generation,
         *,
         split: bool = False,
+        owner: Owner | None = None,
     ) -> tuple[CallEvaluation, ...]:
-        """Return every action that the calls of this change match, and what happens to each."""
+        """Return every action that the calls of this change match, and what happens to each.
+
+        `owner`: who is assumed to own the flag; if not given, as far as the flag shows it.
+        """
         if KINDS[change.address.kind].write_gates:
             return self._evaluate_write(change, generation)
         policies = self.policies.get(change.address.parts[:-1], {})
@@ -84,6 +97,7 @@ class GateEvaluator:
             split=split,
             release=release,
             scoped=change.address.organization in self.scoped,
+            owner=owner,
         )
         evaluations = (
             self._evaluate_action(change.address, action_match) for action_match in action_matches

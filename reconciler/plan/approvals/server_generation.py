@@ -6,7 +6,7 @@ only for a policy that asks for them. The third (G3) gates the release condition
 flags, and may look at who owns a flag (contract 5.2, 5.8). Most answers of G2 and G3 look the same.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Final
 
@@ -56,6 +56,17 @@ def list_possible_generations(live: Live) -> Generations:
     if any(isinstance(level, str) for level in _list_bypass_levels(live)):
         return (Generation.G1,)
     return (Generation.G3, Generation.G2, Generation.G1)
+
+
+def narrow_generations(generations: Generations, flags: Iterable[Payload]) -> Generations:
+    """Return the generations that fit all flags of a project, too, as far as they were listed.
+
+    Flags show `rollback_conditions` until G2 (contract 9.1).
+    """
+    shown = [flag for flag in flags if "archived" in flag]
+    if shown and not any("rollback_conditions" in flag for flag in shown):
+        return tuple(each for each in generations if each is Generation.G3) or generations
+    return generations
 
 
 def _is_request_of_g3(request: ChangeRequest) -> bool:

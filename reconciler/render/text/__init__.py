@@ -7,6 +7,7 @@ from reconciler.render.text.findings import error, findings
 from reconciler.render.text.fleet import fleet
 from reconciler.render.text.outcomes import format_brief, format_outcome_line, outcomes
 from reconciler.render.text.plan import drift, plan
+from reconciler.render.text.replay import replay
 from reconciler.render.text.target import listing, status
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "outcomes",
     "plan",
     "reminders",
+    "replay",
     "status",
 ]
