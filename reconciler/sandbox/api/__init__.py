@@ -16,6 +16,7 @@ from reconciler.sandbox.api import (
     user,
 )
 from reconciler.sandbox.api.products import (
+    access_settings,
     experiment,
     experiment_holdout,
     flag_copy,
@@ -44,6 +45,7 @@ _MODULES = (
     experiment_holdout,
     scheduled_change,
     project_access,
+    access_settings,
     activity_log,
 )
 

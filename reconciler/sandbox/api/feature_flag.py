@@ -12,7 +12,7 @@ from reconciler.sandbox.protocol.validators import check_query_integer, parse_id
 from reconciler.sandbox.requests.call import Call, make_page, read_page
 from reconciler.sandbox.requests.routes import Route
 from reconciler.sandbox.rules import flag_filters, flags, gate, gated_changes
-from reconciler.sandbox.rules.products import flag_owners
+from reconciler.sandbox.rules.products import access_rules, flag_owners
 from reconciler.sandbox.store import clock, people
 from reconciler.sandbox.store.clock import format_time
 from reconciler.sandbox.store.model import Cohort, Flag
@@ -124,6 +124,7 @@ def _find_type(tx: Transaction, flag: Flag) -> str:
 
 def create_flag(call: Call) -> Response:
     """Create a flag, unless a policy requires approval."""
+    access_rules.require_editor(call)
     values = flags.validate_write(
         call.tx,
         call.profile,
@@ -154,6 +155,7 @@ def update_flag(call: Call) -> Response:
 
 
 def _write_flag(call: Call, flag: Flag, data: Any, *, method: str, tidies: bool = True) -> Response:
+    access_rules.require_editor(call, flag)
     values = flags.validate_write(
         call.tx,
         call.profile,
@@ -262,7 +264,10 @@ def _is_for_everybody(flag: Flag) -> bool:
 
 def render_flag(call: Call, flag: Flag) -> dict[str, Any]:
     """Return a flag as the API shows it (contract 9.1)."""
-    tx = call.tx
+    tx, member = call.tx, call.membership
+    may_edit = member is not None and people.may_edit_object(
+        tx, call.project, member, "feature_flag", flag
+    )
     rendered = {
         "id": flag.id,
         "name": flag.name,
@@ -281,13 +286,13 @@ def render_flag(call: Call, flag: Flag) -> dict[str, Any]:
         "experiment_set_metadata": flag_owners.list_experiment_metadata(tx, flag),
         "surveys": flag_owners.list_surveys(tx, flag),
         "features": flag_owners.list_features(tx, flag),
-        "can_edit": True,
+        "can_edit": may_edit,
         "tags": flag.tags,
         "evaluation_contexts": flag.evaluation_contexts,
         "usage_dashboard": flag.usage_dashboard,
         "analytics_dashboards": flag.analytics_dashboards,
         "has_enriched_analytics": flag.has_enriched_analytics,
-        "user_access_level": "editor",
+        "user_access_level": "editor" if may_edit else "viewer",
         "is_remote_configuration": flag.is_remote_configuration,
         "has_encrypted_payloads": flag.has_encrypted_payloads,
         "status": find_status(flag, tx),

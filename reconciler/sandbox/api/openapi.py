@@ -32,6 +32,7 @@ _KINDS = {
     "scheduled_changes": "ScheduledChange",
     "activity_logs": "LogEntry",
     "access_controls": "AccessRule",
+    "access_settings": "StoredAccessRule",
 }
 _DECISIONS = {"approve", "reject", "cancel"}
 _GATED = {
@@ -46,6 +47,10 @@ _OWN_ANSWERS = {
     "available_filters": "LogFilters",
     "project": "AccessRules",
     "resources": "AccessRules",
+    "object": "AccessRules",
+    "defaults": "AccessDefaults",
+    "roles": "RoleAccess",
+    "members": "MemberAccess",
     "accept": "AccessResolution",
 }
 _GATE_ERRORS = ("Conflict", "Error")
@@ -137,9 +142,11 @@ def _describe_responses(route: Route, profile: Profile) -> dict[str, Any]:
         return {**answers, "405": _describe_response(route.summary, {"type": "string"})}
     if action == "environments":
         return answers
-    if resource == "access_controls" and route.method == "PUT":
+    if resource in {"access_controls", "access_settings"} and route.method == "PUT":
         answers["204"] = _describe_response("the rule is removed", None)
     code, schema = _describe_success(route, profile)
+    if resource == "access_settings" and route.method == "PUT":
+        answers["201"] = _describe_response("the rule is new", schema)
     return {code: _describe_response(route.summary, schema), **answers}
 
 

@@ -60,6 +60,10 @@ BODIES: dict[str, Schema] = {
         "?str: access_level\nstr: resource\n?uuid: organization_member role",
         required=("access_level",),
     ),
+    "access_settings": make_body(
+        "?str: access_level\nstr: resource resource_id\n?uuid: member_id role_id",
+        required=("access_level", "resource"),
+    ),
     "activity_logs": make_body("format: format\nobject: filters", required=("format",)),
 }
 
@@ -92,6 +96,8 @@ _QUERIES = {
     ),
     "experiments.list": "archived search",
     "scheduled_changes.list": "model_name record_id",
+    "access_settings.roles": "role_id",
+    "access_settings.members": "member_id",
     "cohorts.list": "basic type search created_by_id",
     "activity_logs.list": (
         "start_date end_date users scopes activities clients item_ids team_ids ip_addresses "

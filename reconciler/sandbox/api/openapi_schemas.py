@@ -6,6 +6,7 @@ two.
 
 from reconciler.sandbox.protocol.openapi_types import Schema, make_body, make_object, parse_type
 
+_ACCESS_LEVELS = "words: available_project_levels available_resource_levels\nbool: can_edit\n"
 _USER = """
 int: id
 uuid: uuid
@@ -140,6 +141,20 @@ COMPONENTS: dict[str, Schema] = {
         str: default_access_level minimum_access_level maximum_access_level user_access_level
         bool: user_can_edit_access_levels
         """
+    ),
+    "StoredAccessRule": make_object(
+        "str: access_level resource\n?str: resource_id\n?uuid: member_id role_id"
+    ),
+    "AccessDefaults": make_object(
+        _ACCESS_LEVELS + "str: project_access_level\nobject: resource_access_levels\n"
+        "[object]: object_rule_resources"
+    ),
+    "RoleAccess": make_object(_ACCESS_LEVELS + "[AccessOfRole]: results"),
+    "AccessOfRole": make_object("uuid: role_id\nstr: role_name\nobject: project resources"),
+    "MemberAccess": make_object(_ACCESS_LEVELS + "[AccessOfMember]: results"),
+    "AccessOfMember": make_object(
+        "uuid: organization_membership_id\nobject: user project resources\n"
+        "int: organization_level\nwords: role_ids"
     ),
     "AccessResolution": make_object("bool: uses_most_specific_access_resolution"),
     "Member": make_object(_MEMBER, optional="?str: search_match_type"),

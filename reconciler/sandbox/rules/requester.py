@@ -31,14 +31,11 @@ def _may_edit(
     tx: Transaction, project: Project, member: Membership, request: ChangeRequest
 ) -> bool:
     """Return whether the access rules let a member edit the kind of resource, and the flag."""
-    if member.level >= ADMIN or not project.access_controls:
-        return True
     kind = "experiment" if request.action_key in holdouts.ACTIONS else "feature_flag"
-    project_level = people.find_access_level(tx, project, member, "project")
-    kind_level = people.find_access_level(tx, project, member, kind)
-    if project_level == "none" or not people.is_editor(kind_level):
+    bound = member.level < ADMIN and project.access_controls
+    if bound and people.find_access_level(tx, project, member, "project") == "none":
         return False
     flag = tx.get(Flag, request.intent.get("flag_id"))
-    if flag is None or flag.created_by == member.user:
-        return True
-    return people.is_editor(people.find_access_level(tx, project, member, kind, str(flag.id)))
+    return people.may_edit_object(tx, project, member, kind) and (
+        flag is None or people.may_edit_object(tx, project, member, kind, flag)
+    )

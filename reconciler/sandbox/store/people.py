@@ -102,6 +102,23 @@ def is_editor(level: str | None) -> bool:
     return level is None or _LEVELS.index(level) >= _LEVELS.index("editor")
 
 
+def may_edit_object(
+    tx: Transaction, project: Project, member: Membership, resource: str, target: Any = None
+) -> bool:
+    """Return whether rules let a member create such objects, or edit this one.
+
+    Admins, owners and the creator of an object are above all rules.
+    """
+    if member.level >= ADMIN or not project.access_controls:
+        return True
+    if target is not None and target.created_by == member.user:
+        return True
+    numbers = (None, str(target.id)) if target is not None else (None,)
+    return all(
+        is_editor(find_access_level(tx, project, member, resource, number)) for number in numbers
+    )
+
+
 def is_project_admin(tx: Transaction, project: Project, member: Membership) -> bool:
     """Return whether rules make a member a project admin, which everybody is without a rule."""
     level = find_access_level(tx, project, member, "project")

@@ -1,4 +1,4 @@
-"""Access rules of a project and of its resource types (contract 20)."""
+"""Access rules of a project, of its resource types and of single objects (contract 20)."""
 
 from dataclasses import replace
 from typing import Any
@@ -8,60 +8,19 @@ from reconciler.sandbox.protocol.messages import Response
 from reconciler.sandbox.protocol.validators import check_uuid
 from reconciler.sandbox.requests.call import Call
 from reconciler.sandbox.requests.routes import Route, View, make_newest_route
+from reconciler.sandbox.rules.products import access_rules
+from reconciler.sandbox.rules.products.access_rules import RESOURCES, Rule
 from reconciler.sandbox.store import people
 from reconciler.sandbox.store.clock import format_time
-from reconciler.sandbox.store.model import ADMIN, Membership, Organization, Project, Role
+from reconciler.sandbox.store.model import ADMIN, Flag, Membership, Organization, Project, Role
+from reconciler.sandbox.store.products import Experiment
 from reconciler.sandbox.store.transaction import Transaction
-
-_PROJECT_LEVELS = ("none", "member", "admin")
-_LEVELS = ("none", "viewer", "editor", "manager")
-_LOWEST = {"action": "viewer"}
-_HIGHEST = {"activity_log": "viewer", "toolbar": "viewer"}
-_RESOURCES = frozenset(
-    [
-        "action",
-        "activity_log",
-        "ai_observability_clusters",
-        "customer_analytics",
-        "dashboard",
-        "early_access_feature",
-        "endpoint",
-        "error_tracking",
-        "evaluation",
-        "experiment",
-        "export",
-        "external_data_source",
-        "feature_flag",
-        "heatmap",
-        "hog_flow",
-        "insight",
-        "llm_analytics",
-        "llm_playground",
-        "llm_skill",
-        "logs",
-        "mcp_analytics",
-        "metrics",
-        "notebook",
-        "replay_scanner",
-        "revenue_analytics",
-        "session_recording",
-        "sharing_configuration",
-        "survey",
-        "tagger",
-        "ticket",
-        "toolbar",
-        "tracing",
-        "warehouse_objects",
-        "web_analytics",
-    ]
-)
-Rule = dict[str, Any]
 
 
 def list_project_rules(call: Call) -> Response:
     """Return the rules of the project itself."""
     rules = [rule for rule in call.project.access_controls if rule["resource"] == "project"]
-    return _answer(call, rules, _PROJECT_LEVELS, default="admin")
+    return _answer(call, rules, "project", default="admin")
 
 
 def list_resource_rules(call: Call) -> Response:
@@ -71,22 +30,50 @@ def list_resource_rules(call: Call) -> Response:
         for rule in call.project.access_controls
         if rule["resource"] != "project" and rule.get("resource_id") is None
     ]
-    return _answer(call, rules, _LEVELS, default="editor")
+    return _answer(call, rules, "", default="editor")
 
 
-def _answer(call: Call, rules: list[Rule], levels: tuple[str, ...], *, default: str) -> Response:
-    may_edit = call.membership is not None and people.is_project_admin(
-        call.tx, call.project, call.membership
-    )
+def _list_object_rules(call: Call, resource: str) -> Response:
+    target = access_rules.find_object(call, resource, call.params["id"], None)
+    rules = [
+        rule
+        for rule in call.project.access_controls
+        if (rule["resource"], rule.get("resource_id")) == (resource, str(target.id))
+    ]
+    return _answer(call, rules, resource, default="editor", target=target)
+
+
+def list_flag_rules(call: Call) -> Response:
+    """Return the rules of one feature flag."""
+    return _list_object_rules(call, "feature_flag")
+
+
+def list_experiment_rules(call: Call) -> Response:
+    """Return the rules of one experiment."""
+    return _list_object_rules(call, "experiment")
+
+
+def _answer(
+    call: Call,
+    rules: list[Rule],
+    resource: str,
+    *,
+    default: str,
+    target: Flag | Experiment | None = None,
+) -> Response:
+    may_edit = access_rules.may_edit_rules(call, target)
+    lowest, highest = access_rules.find_bounds(resource)
     return Response(
         200,
         {
             "access_controls": [_render_rule(call.tx, call.project, rule) for rule in rules],
-            "available_access_levels": list(levels),
+            "available_access_levels": list(access_rules.list_levels(resource)),
             "default_access_level": default,
-            "minimum_access_level": levels[0],
-            "maximum_access_level": levels[-1],
-            "user_access_level": "admin" if may_edit else "member",
+            "minimum_access_level": lowest,
+            "maximum_access_level": highest,
+            "user_access_level": ("manager" if target is not None else "admin")
+            if may_edit
+            else "member",
             "user_can_edit_access_levels": may_edit,
         },
     )
@@ -94,7 +81,7 @@ def _answer(call: Call, rules: list[Rule], levels: tuple[str, ...], *, default: 
 
 def set_project_rule(call: Call) -> Response:
     """Set or remove the rule of one subject for the project itself."""
-    return _set_rule(call, "project")
+    return _set_rule(call, {"resource": "project"})
 
 
 def set_resource_rule(call: Call) -> Response:
@@ -104,53 +91,39 @@ def set_resource_rule(call: Call) -> Response:
             "Cannot modify access controls for a resource different from the URL target."
         )
     resource = _read(call, "resource")
-    if resource not in _RESOURCES:
-        detail = f"Invalid resource. Must be one of: {tuple(sorted(_RESOURCES))}"
+    if resource not in RESOURCES:
+        detail = f"Invalid resource. Must be one of: {tuple(sorted(RESOURCES))}"
         raise invalid(detail, "resource")
-    return _set_rule(call, resource)
+    return _set_rule(call, {"resource": resource})
 
 
-def _set_rule(call: Call, resource: str) -> Response:
-    level = _read_level(call, resource)
-    rule: Rule = {"resource": resource, **_read_subject(call)}
-    if call.membership is None or not people.is_project_admin(
-        call.tx, call.project, call.membership
-    ):
-        raise forbidden("Must be an Organization admin to modify project-wide permissions.")
-    before = [each for each in call.project.access_controls if _is_same(each, rule)]
-    kept = [each for each in call.project.access_controls if not _is_same(each, rule)]
-    if level is None:
-        if before:
-            call.tx.update(replace(call.project, access_controls=kept))
+def set_flag_rule(call: Call) -> Response:
+    """Set or remove the rule of one subject for one feature flag."""
+    return _set_object_rule(call, "feature_flag")
+
+
+def set_experiment_rule(call: Call) -> Response:
+    """Set or remove the rule of one subject for one experiment."""
+    return _set_object_rule(call, "experiment")
+
+
+def _set_object_rule(call: Call, resource: str) -> Response:
+    level = access_rules.read_level(call.data, resource)
+    target = access_rules.find_object(call, resource, call.params["id"], level)
+    return _set_rule(call, {"resource": resource, "resource_id": str(target.id)}, target)
+
+
+def _set_rule(call: Call, place: Rule, target: Flag | Experiment | None = None) -> Response:
+    level = access_rules.read_level(call.data, place["resource"])
+    key = {**place, **_read_subject(call)}
+    rule, _ = access_rules.write_rule(call, key, level, target)
+    if rule is None:
         return Response(204)
-    created = before[0] if before else {"created_at": call.tx.at, "created_by": call.user.id}
-    stamps = {name: created[name] for name in ("created_at", "created_by") if name in created}
-    rule |= {"access_level": level, **stamps, "updated_at": call.tx.at}
-    project = call.tx.update(replace(call.project, access_controls=[*kept, rule]))
-    return Response(200, _render_rule(call.tx, project, rule))
+    return Response(200, _render_rule(call.tx, call.project, rule))
 
 
 def _read(call: Call, name: str) -> Any:
     return call.data.get(name) if isinstance(call.data, dict) else None
-
-
-def _read_level(call: Call, resource: str) -> str | None:
-    if not isinstance(call.data, dict) or "access_level" not in call.data:
-        raise invalid("This field is required.", "access_level", code="required")
-    level = call.data["access_level"]
-    levels = _PROJECT_LEVELS if resource == "project" else _LEVELS
-    if level is None:
-        return None
-    if level not in levels:
-        raise invalid(f"Invalid access level. Must be one of: {', '.join(levels)}", "access_level")
-    lowest, highest = _LOWEST.get(resource, levels[0]), _HIGHEST.get(resource, levels[-1])
-    if levels.index(level) < levels.index(lowest):
-        detail = f"Access level cannot be set below the minimum '{lowest}' for {resource}."
-        raise invalid(detail, "access_level")
-    if levels.index(level) > levels.index(highest):
-        detail = f"Access level cannot be set above the maximum '{highest}' for {resource}."
-        raise invalid(detail, "access_level")
-    return str(level)
 
 
 def _read_subject(call: Call) -> Rule:
@@ -161,8 +134,7 @@ def _read_subject(call: Call) -> Rule:
     organization = call.tx.require(Organization, call.project.organization)
     if role_id is not None:
         role = call.tx.get(Role, check_uuid(role_id, "role"))
-        if not organization.has("role_based_access"):
-            raise forbidden("Role-based access controls require the Role-based access feature.")
+        access_rules.require_role_feature(organization)
         if role is None:
             raise _unknown(role_id, "role")
         if role.organization != organization.id:
@@ -183,24 +155,17 @@ def _unknown(value: Any, name: str) -> Exception:
     return invalid(detail, name, code="does_not_exist")
 
 
-def _is_same(first: Rule, second: Rule) -> bool:
-    """Return whether two rules are for the same resource and subject: that is their identity."""
-    return all(
-        first.get(name) == second.get(name)
-        for name in ("resource", "resource_id", "role", "member")
-    )
-
-
 def _render_rule(tx: Transaction, project: Project, rule: Rule) -> dict[str, Any]:
     member = (
         people.find_membership(tx, project.organization, rule["member"])
         if "member" in rule
         else None
     )
+    is_own = rule["resource"] == "project"
     return {
         "access_level": rule["access_level"],
         "resource": rule["resource"],
-        "resource_id": str(project.id) if rule["resource"] == "project" else None,
+        "resource_id": str(project.id) if is_own else rule.get("resource_id"),
         "organization_member": member.id if member is not None else None,
         "role": rule.get("role"),
         "created_by": rule.get("created_by"),
@@ -233,6 +198,10 @@ def _make_routes() -> tuple[Route, ...]:
         ("PUT", "resource_access_controls", set_resource_rule, "set_resource"),
         ("GET", "global_access_controls", list_resource_rules, "resources"),
         ("PUT", "global_access_controls", set_resource_rule, "set_resource"),
+        ("GET", "feature_flags/:id/access_controls", list_flag_rules, "object"),
+        ("PUT", "feature_flags/:id/access_controls", set_flag_rule, "set_object"),
+        ("GET", "experiments/:id/access_controls", list_experiment_rules, "object"),
+        ("PUT", "experiments/:id/access_controls", set_experiment_rule, "set_object"),
         ("POST", "access_control_resolution_accept", accept_resolution, "accept"),
     )
     return tuple(
