@@ -156,8 +156,8 @@ def _is_same(first: Rule, second: Rule) -> bool:
 
 def find_stored_level(project: Project, key: Rule) -> str | None:
     """Return the level of exactly this rule; None without one."""
-    found = (each["access_level"] for each in project.access_controls if _is_same(each, key))
-    return next(found, None)
+    levels = (each["access_level"] for each in project.access_controls if _is_same(each, key))
+    return next(levels, None)
 
 
 def find_deciding_rule(
