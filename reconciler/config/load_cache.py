@@ -13,6 +13,7 @@ from threading import Lock
 from reconciler.config.documents.target_names import PLAIN_NAMES, TargetNames
 from reconciler.config.lint.confusable_names import Built
 from reconciler.config.yaml import reader
+from reconciler.files.packed_texts import PackedText, PackedTexts, pack_text
 from reconciler.model import Document, Finding, MappingNode, Resource
 
 
@@ -20,23 +21,26 @@ from reconciler.model import Document, Finding, MappingNode, Resource
 class ParsedFiles:
     """The files that several targets share: each is read and parsed once. Thread-safe."""
 
-    _texts: dict[str, bytes] = field(default_factory=dict)
+    texts: PackedTexts = field(default_factory=PackedTexts)
     _parsed: dict[str, tuple[Sequence[Document], Sequence[Finding]]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)  # parsing side by side would not be faster
 
     def read_file(self, file: str, read: Callable[[], bytes]) -> bytes:
         """Return the content of a file; `read` may raise RefusedError."""
         with self._lock:
-            if file not in self._texts:
-                self._texts[file] = read()
-            return self._texts[file]
+            if file in self.texts:
+                return self.texts[file]
+            data = read()
+            self.texts.packed[file] = pack_text(data)
+            return data
 
     def read_documents(self, file: str, data: bytes, findings: list[Finding]) -> Sequence[Document]:
         """Return the documents of a file; what is wrong goes to `findings`."""
         with self._lock:
             if file not in self._parsed:
                 problems: list[Finding] = []
-                self._parsed[file] = (reader.read_documents(data, file, problems), problems)
+                kept = self.texts.packed.get(file)
+                self._parsed[file] = (reader.read_documents(data, file, problems, kept), problems)
             documents, file_problems = self._parsed[file]
         findings.extend(file_problems)
         return documents
@@ -46,20 +50,26 @@ class ParsedFiles:
 class LoadCache:
     """Texts, documents and resources of one load; large, so clear it soon."""
 
-    texts: dict[str, bytes] = field(default_factory=dict)  # by file, of those without a finding
-    _documents: dict[str, Sequence[Document]] = field(default_factory=dict)
+    texts: PackedTexts = field(default_factory=PackedTexts)  # by git's id of the content
+    _documents: dict[tuple[str, str], Sequence[Document]] = field(
+        default_factory=dict
+    )  # by file and content, of files without a finding
     built: Sequence[Built] = ()  # everything that was built
     _by_node: dict[int, Built] = field(default_factory=dict)
     _names: TargetNames = PLAIN_NAMES  # which the documents of `_localized` have
     _localized: dict[int, tuple[MappingNode, MappingNode]] = field(default_factory=dict)
 
-    def store_file(self, file: str, data: bytes, documents: Sequence[Document]) -> None:
+    def store_file(
+        self, file: str, blob: str, text: PackedText | None, documents: Sequence[Document]
+    ) -> None:
         """Store the documents of a file without a finding."""
-        self.texts[file], self._documents[file] = data, documents
+        self._documents[file, blob] = documents
+        if text is not None:
+            self.texts.packed[blob] = text
 
-    def find_documents(self, file: str, data: bytes) -> Sequence[Document] | None:
-        """Return the stored documents of a file if its bytes are the same."""
-        return self._documents[file] if self.texts.get(file) == data else None
+    def find_documents(self, file: str, blob: str) -> Sequence[Document] | None:
+        """Return the stored documents of a file if its content is the same."""
+        return self._documents.get((file, blob))
 
     def store_localized(
         self, written: MappingNode, localized: MappingNode, names: TargetNames
@@ -87,7 +97,7 @@ class LoadCache:
         for resource, _, _ in self.built:
             resource.origin.release()
         self.built = ()
-        for stored in (self.texts, self._documents, self._by_node, self._localized):
+        for stored in (self.texts.packed, self._documents, self._by_node, self._localized):
             stored.clear()
 
 

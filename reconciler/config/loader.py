@@ -106,7 +106,7 @@ class _Loader:
     parsed: ParsedFiles
     cache: LoadCache = field(default_factory=LoadCache)
     findings: list[Finding] = field(default_factory=list)
-    texts: dict[str, bytes] = field(default_factory=dict)
+    blobs: dict[str, str] = field(default_factory=dict)  # git's id of the content of each file
     split: dict[str, list[str]] = field(default_factory=dict)
     by_name: dict[tuple[str, str, str], list[Identity]] = field(default_factory=dict)
     places: list[tuple[Source, Identity]] = field(default_factory=list)  # of every document
@@ -115,6 +115,8 @@ class _Loader:
     unexplained: bool = False
     writes_organization: bool = False
     has_kinds: bool = False  # some document says what it is
+    has_escapes: bool = False  # some text has an escape that no server can store
+    longest: int = 0  # bytes of a file
     cut_short: bool = False  # something could not be read: what it declares is not known
 
     def run(self, paths: Sequence[Path]) -> Loaded:
@@ -142,9 +144,8 @@ class _Loader:
             raise make_config_error(findings, has_kinds=self.has_kinds)
         findings.sort(key=lambda finding: finding.sort_key)
         declared = Declared(resources, self.tree.origin, tuple(findings))
-        blobs = {name: compute_blob_id(data) for name, data in self.texts.items()}
         writes_slug = self.writes_organization
-        return Loaded(declared, tuple(templates), silences, writes_slug, blobs, self.cache)
+        return Loaded(declared, tuple(templates), silences, writes_slug, self.blobs, self.cache)
 
     def _read_documents(self, paths: Iterable[Path]) -> Iterator[ParsedDocument]:
         """Yield every document with a known kind, of every file."""
@@ -166,21 +167,23 @@ class _Loader:
         return [overlay for overlay in self.overlays if overlay != path]
 
     def _file(self, display: str, read: Read) -> Iterator[ParsedDocument]:
-        if display in self.texts:
+        if display in self.blobs:
             return
         try:
-            data = self.texts[display] = self.parsed.read_file(display, read)
+            data = self.parsed.read_file(display, read)
         except RefusedError as problem:
             self.cut_short = True
             self.findings.append(problem.finding)
             return
-        self.total += len(data)
+        self.blobs[display] = compute_blob_id(data)
+        self.total, self.longest = self.total + len(data), max(self.longest, len(data))
+        self.has_escapes = self.has_escapes or rejected_values.may_be_unstorable(data)
         if data.startswith(_LFS):
             fix = "run `git lfs pull`, or keep configuration out of LFS"
             message = "a pointer of Git LFS, not the file itself"
             self.findings.append(make_refusal(display, message, fix=fix, code="R014").finding)
             return
-        if len(self.texts) > MAX_FILES or self.total > MAX_TOTAL_BYTES:
+        if len(self.blobs) > MAX_FILES or self.total > MAX_TOTAL_BYTES:
             message = f"more than {MAX_FILES:,} files, or {MAX_TOTAL_BYTES >> 20} MiB, in all"
             raise make_refusal(display, message, fix="name fewer paths", code="R009")
         self.findings.extend(find_secret_keys(data, display))
@@ -214,7 +217,8 @@ class _Loader:
     def _documents(self, display: str, data: bytes) -> Sequence[Document]:
         """Return the documents of a file, from the cache if the file has not changed."""
         count = len(self.findings)
-        documents = self.earlier.find_documents(display, data)
+        blob = self.blobs[display]
+        documents = self.earlier.find_documents(display, blob)
         if documents is None:
             documents = self.parsed.read_documents(display, data, self.findings)
         if not documents and len(self.findings) == count:
@@ -223,7 +227,7 @@ class _Loader:
         if len(self.findings) > count:
             self.cut_short = True
         else:
-            self.cache.store_file(display, data, documents)
+            self.cache.store_file(display, blob, self.parsed.texts.packed.get(display), documents)
         return documents
 
     def _add(self, into: dict[Identity, ParsedDocument], written: ParsedDocument) -> None:
@@ -352,27 +356,15 @@ class _Loader:
         """Report what PostHog would refuse, and what is legal but suspicious."""
         if self.warn:
             resources = tuple(built)
-            texts = rejected_values.may_be_unstorable(self.texts.values())
-            large = any(len(data) > rejected_values.LARGEST_FILTERS for data in self.texts.values())
+            texts, large = self.has_escapes, self.longest > rejected_values.LARGEST_FILTERS
             for resource in resources:
                 self.findings.extend(
                     rejected_values.check_resource(resource, texts=texts, large=large)
                 )
-                self.findings.extend(
-                    filter(self._is_odd, likely_mistakes.find_likely_mistakes(resource))
-                )
+                mistakes = likely_mistakes.find_likely_mistakes(resource)
+                self.findings.extend(likely_mistakes.drop_quoted_texts(mistakes, self._lines))
             self.findings.extend(likely_mistakes.find_impossible_quorums(resources))
             self.findings.extend(likely_mistakes.find_missing_labels(resources))
-
-    def _is_odd(self, finding: Finding) -> bool:
-        """Return whether a finding is a likely mistake: text in quotes is meant as text."""
-        source = finding.source
-        if finding.code != likely_mistakes.PLAIN_TEXT or source is None:
-            return True
-        lines = self._lines(source.file) or ()
-        return (
-            source.line <= len(lines) and lines[source.line - 1][source.column - 1] not in "\"'|>"
-        )
 
     def _is_well_formed(self, written: ParsedDocument) -> bool:
         """Check a document against its schema; explains the first thousand that are refused."""
@@ -394,7 +386,8 @@ class _Loader:
     def _lines(self, file: str) -> list[str] | None:
         """Return the lines of a file that was read, as positions count them."""
         if file not in self.split:
-            if file not in self.texts:
+            if file not in self.blobs:
                 return None
-            self.split[file] = split_lines(self.texts[file].decode("utf-8-sig", "replace"))
+            text = self.parsed.texts[file].decode("utf-8-sig", "replace")
+            self.split[file] = split_lines(text)
         return self.split[file]

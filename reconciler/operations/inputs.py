@@ -220,8 +220,7 @@ def read_base(
         base.commit, cwd=facts.cwd, at=target.paths[0], may_lack_paths=True
     )
     if like is not None:
-        texts = like.cache.texts
-        tree = replace(tree, known={like.blobs[name]: data for name, data in texts.items()})
+        tree = replace(tree, known=like.cache.texts)
     loaded, findings = _load_base(settings, target, tree, base, like)
     if base.unused is not None:
         findings = (*findings, _report_not_merged(base.unused, base))

@@ -1,7 +1,7 @@
 """What is legal on the server but probably not meant: warnings, so that what is live validates."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -59,6 +59,22 @@ def find_likely_mistakes(resource: Resource) -> Iterator[Finding]:
             source=resource.locate(path),
             address=resource.address if len(resource.address.parts) > 2 else None,  # noqa: PLR2004  of a project
         )
+
+
+def drop_quoted_texts(
+    mistakes: Iterable[Finding], lines_of: Callable[[str], Sequence[str] | None]
+) -> Iterator[Finding]:
+    """Yield the findings that are likely mistakes: text in quotes is meant as text."""
+    for finding in mistakes:
+        source = finding.source
+        if finding.code == PLAIN_TEXT and source is not None:
+            lines = lines_of(source.file) or ()
+            if (
+                not source.line <= len(lines)
+                or lines[source.line - 1][source.column - 1] in "\"'|>"
+            ):
+                continue
+        yield finding
 
 
 def _check_policy(action: str, spec: Mapping[str, Any]) -> Iterator[_Row]:

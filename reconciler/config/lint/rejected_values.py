@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
@@ -23,9 +23,9 @@ _ESCAPES: Final = re.compile(  # how such a character can be written in YAML
 )
 
 
-def may_be_unstorable(files: Iterable[bytes]) -> bool:
-    """Return whether any file holds an escape of a character that no server can store."""
-    return any(b"\\" in data and _ESCAPES.search(data) is not None for data in files)
+def may_be_unstorable(data: bytes) -> bool:
+    """Return whether a file holds an escape of a character that no server can store."""
+    return b"\\" in data and _ESCAPES.search(data) is not None
 
 
 def check_spec(kind: str, spec: Spec) -> Iterator[RejectedValue]:

@@ -5,22 +5,22 @@ give the same values. Scalars follow the core schema of YAML 1.2, except that di
 zero, `_` or `:` are never numbers.
 """
 
-import zlib
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
 
 from reconciler.config.yaml import fast_path
+from reconciler.files.packed_texts import PackedText, pack_text
 from reconciler.files.text import RefusedError, check_text, decode_text
 from reconciler.model import Document, Finding, Places, Row
 
-_LEVEL: Final = 1  # of compression: 1 GB/s, and a tenth is left
 
-
-def read_documents(data: bytes, file: str, findings: list[Finding]) -> list[Document]:
+def read_documents(
+    data: bytes, file: str, findings: list[Finding], kept: PackedText | None = None
+) -> list[Document]:
     """Read every document of a file that is not empty; what is wrong goes to `findings`.
 
-    Never raises for any content. After an error the list may be shorter than the file.
+    Never raises for any content. After an error the list may be shorter than the file. `kept` is
+    the content, if it is packed already.
     """
     try:
         text = decode_text(data, file)
@@ -28,8 +28,8 @@ def read_documents(data: bytes, file: str, findings: list[Finding]) -> list[Docu
     except RefusedError as stop:
         findings.append(stop.finding)
         return []
-    packed = zlib.compress(data, _LEVEL)  # for positions, which hardly any file is asked for
-    places = Places(file, partial(_read_places, packed, file), partial(_read_again, packed))
+    kept = kept or pack_text(data)  # for positions, which hardly any file is asked for
+    places = Places(file, partial(_read_places, kept, file), partial(_read_again, kept))
     quick = fast_path.read_documents(text, places)
     if quick is not None:
         return quick
@@ -38,14 +38,14 @@ def read_documents(data: bytes, file: str, findings: list[Finding]) -> list[Docu
     return events.read_documents(text, file, findings)
 
 
-def _read_again(packed: bytes, places: Places) -> Sequence[Document]:
+def _read_again(kept: PackedText, places: Places) -> Sequence[Document]:
     """Return the documents of a file that `fast_path` has read."""
-    text = decode_text(zlib.decompress(packed), places.file)
+    text = decode_text(kept.unpack(), places.file)
     return fast_path.read_documents(text, places) or ()
 
 
-def _read_places(packed: bytes, file: str) -> Sequence[Row]:
+def _read_places(kept: PackedText, file: str) -> Sequence[Row]:
     """Return the positions of everything in a file that `fast_path` has read."""
     from reconciler.config.yaml import events  # noqa: PLC0415  PyYAML: most files do without
 
-    return events.read_places(decode_text(zlib.decompress(packed), file), file)
+    return events.read_places(decode_text(kept.unpack(), file), file)
