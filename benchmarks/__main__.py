@@ -10,6 +10,7 @@ the code, see `instructions.py`.
 import argparse
 
 import apply_speed
+import drift_speed
 import plan_speed
 import sandbox_speed
 import start_speed
@@ -28,6 +29,7 @@ def main():
     validate_speed.main(table, few)
     plan_speed.main(table, few)
     apply_speed.main(table)
+    drift_speed.main(table, ["--flags", "2000", *few[1:]] if options.quick else [])
     sandbox_speed.main(table, ["--seconds", "1", "--large", "10000"] if options.quick else [])
     if options.json:
         table.write(options.json)

@@ -82,8 +82,10 @@ def command(folder, *arguments):
 
 
 def call(url, method, path, body=None):
+    """Make one call as the only user, and return the body of its response."""
     data = json.dumps(body).encode() if body is not None else None
-    request = urllib.request.Request(url + path, data=data, method=method)
+    headers = {"Authorization": "Bearer phx_ci", "Content-Type": "application/json"}
+    request = urllib.request.Request(url + path, data=data, headers=headers, method=method)
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)
 

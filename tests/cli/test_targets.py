@@ -400,9 +400,9 @@ def test_validate_reads_and_parses_each_file_once_for_all_targets(world, monkeyp
     opened, parsed = watch_opens(), []
     read_documents = reader.read_documents
 
-    def count(data, file, findings):
+    def count(data, file, *others):
         parsed.append(file)
-        return read_documents(data, file, findings)
+        return read_documents(data, file, *others)
 
     monkeypatch.setattr(reader, "read_documents", count)
     done = repo.run("validate")
