@@ -271,6 +271,13 @@ class Session(Console):
         ) as writer:
             yield writer
 
+    def reserve_budget(self, target: "Target") -> None:
+        """Note the limits of a target before others with the same key begin to send."""
+        from reconciler.posthog import client  # noqa: PLC0415  offline commands do without
+
+        key = self.credentials(target)
+        client.reserve_budget(key, _read_limit(target), self.client_runtime)
+
     @property
     def client_runtime(self) -> "Runtime":
         """Return what each client takes from this run."""

@@ -237,6 +237,19 @@ def open_writer(
     return Writer(_connect(WriteTransport, credentials, rate_limit, runtime))
 
 
+def reserve_budget(
+    credentials: Credentials, rate_limit: KeyRateLimit, runtime: Runtime
+) -> posthog_rate_limit.RateLimiter:
+    """Return the rate limiter that every connection of this host and key shares."""
+    return posthog_rate_limit.share_rate_limiter(
+        credentials.host,
+        credentials.key.digest(),
+        rate_limit,
+        clock=runtime.get("clock", time.monotonic),
+        sleep=runtime.get("sleep", time.sleep),
+    )
+
+
 def _connect(
     cls: type[_AnyTransport],
     credentials: Credentials,
@@ -244,11 +257,5 @@ def _connect(
     runtime: Runtime,
 ) -> _AnyTransport:
     """Return a connection that shares its rate limiter with all others of the same key."""
-    rate_limiter = posthog_rate_limit.share_rate_limiter(
-        credentials.host,
-        credentials.key.digest(),
-        rate_limit,
-        clock=runtime.get("clock", time.monotonic),
-        sleep=runtime.get("sleep", time.sleep),
-    )
+    rate_limiter = reserve_budget(credentials, rate_limit, runtime)
     return cls(credentials.host, credentials.key, rate_limiter=rate_limiter, **runtime)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
-from weakref import WeakValueDictionary
 
 _MARGIN_S: Final = 0.25  # requests do not arrive as evenly as they leave
 _INSTANT_S: Final = 1e-6  # less than this is rounding, not waiting
@@ -91,6 +90,14 @@ class RateLimiter:
         with self._lock:
             self._paused_until = max(self._paused_until, self._clock() + seconds)
 
+    def restrict(self, limit: KeyRateLimit) -> None:
+        """Allow no more than this from now on, in each window. What was taken still counts."""
+        with self._lock:
+            for window, turns in zip(
+                self._windows, (limit.per_minute, limit.per_hour), strict=True
+            ):
+                window.restrict(turns)
+
     def _take_turn(self) -> float:
         with self._lock:
             now = self._clock()
@@ -124,12 +131,17 @@ class _Window:
         most = self._times.maxlen or 1
         return most - sum(1 for time_ in self._times if time_ + self._span_s > now), most
 
+    def restrict(self, turns: int) -> None:
+        """Allow no more than so many turns; the last ones stay counted."""
+        if turns < (self._times.maxlen or 1):
+            self._times = deque(self._times, maxlen=max(1, turns))
+
     def add(self, now: float) -> None:
         """Count a turn; the oldest one is dropped."""
         self._times.append(now)
 
 
-_rate_limiters: Final[WeakValueDictionary[Hashable, RateLimiter]] = WeakValueDictionary()
+_rate_limiters: Final[dict[Hashable, RateLimiter]] = {}
 _rate_limiters_lock: Final = Lock()
 
 
@@ -143,12 +155,15 @@ def share_rate_limiter(
 ) -> RateLimiter:
     """Return the rate limiter that all connections of a host and key in this process share.
 
-    Takes a digest of the key, not the key: this registry lives as long as the process.
+    Where they name different limits, the stricter ones hold for all. What a connection has sent
+    counts after its end. Takes a digest of the key, not the key: this registry lives as long as
+    the process.
     """
-    identity = (host, key_digest, limit, clock, sleep)
+    identity = (host, key_digest, clock, sleep)
     with _rate_limiters_lock:
         rate_limiter = _rate_limiters.get(identity)
         if rate_limiter is None:
             rate_limiter = RateLimiter(limit.per_minute, limit.per_hour, clock=clock, sleep=sleep)
             _rate_limiters[identity] = rate_limiter
-        return rate_limiter
+    rate_limiter.restrict(limit)
+    return rate_limiter

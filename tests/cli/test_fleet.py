@@ -235,6 +235,26 @@ def test_each_file_is_read_once_for_all_targets(make, mode):
     assert (0, {f"{n}.yaml": 1 for n in range(20)} | {"reconciler.yaml": 1}) == (done.code, read)
 
 
+def test_targets_with_the_same_key_share_one_budget(make):
+    """The strictest of their limits holds for all, from the first request on."""
+    fleet = make()
+    fleet.time = support.Time()
+    limits = [{}, {"per_minute": 20}, {"per_hour": 25}, {"per_minute": 300, "per_hour": 400}]
+    more = {
+        f"t{number}": {"host": fleet.sandbox.url, "rate_limit": limit}
+        for number, limit in enumerate(limits)
+    }
+    fleet.settle(acme.flag("a", 50), **more)
+
+    done = fleet.fleet("plan", "--target", "t*")
+
+    sent = len(fleet.sandbox.requests())
+    assert (0, 4, True) == (done.code, len(targets(done)), sent > 25)
+    # No target for itself comes near its limits: without the others, none of them would wait.
+    assert all(row["requests"]["reads"] < 20 for row in targets(done).values())
+    assert fleet.time.slept >= (sent - 1) // 25 * 3600
+
+
 def test_a_line_says_how_each_target_has_ended(make):
     """On stderr, as it happens; the report is on stdout."""
     fleet = make(staging=BROKEN)

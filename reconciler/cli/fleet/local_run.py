@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from reconciler.cli import event_log
@@ -19,7 +20,7 @@ from reconciler.fleet.local import LocalFleet, LocalLimits
 from reconciler.fleet.target_run import TargetRun
 from reconciler.fleet.waves import Waves
 from reconciler.git import repository
-from reconciler.model import TargetResult
+from reconciler.model import FleetMode, TargetResult
 from reconciler.render.text.fleet import format_ended
 
 
@@ -79,6 +80,8 @@ def _run_targets(
         CommandRunner(session),
         LocalLimits(options.concurrency, options.timeout_s),
     )
+    if options.mode is not FleetMode.VALIDATE:
+        _reserve_budgets(session, chosen)
     with (
         catch_interrupts(lambda _grace_s: fleet.stop(), session.surroundings.control),
         Lines(session.err, quiet=session.quiet) as lines,
@@ -87,6 +90,13 @@ def _run_targets(
             _show(session, options, lines, result, folders[result.target])
     session.surroundings.has_abandoned |= bool(fleet.abandoned)
     return fleet.is_stopped
+
+
+def _reserve_budgets(session: Session, chosen: FleetChoice) -> None:
+    """Let targets with the same key begin with the strictest of their limits."""
+    for target in chosen.targets.values():
+        with suppress(ReconcilerError):  # its own run says what is wrong with its key
+            session.reserve_budget(target)
 
 
 def _show(

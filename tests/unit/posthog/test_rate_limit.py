@@ -97,7 +97,7 @@ def test_threads_together_keep_to_the_limit():
     assert 180 <= max(times) - 1000 <= 185
 
 
-def test_one_rate_limiter_per_host_and_key_as_long_as_somebody_holds_it():
+def test_one_rate_limiter_per_host_and_key_also_after_its_connections_have_ended():
     time = Time()
     limit, hands = KeyRateLimit(), {"clock": time.clock, "sleep": time.sleep}
 
@@ -109,10 +109,29 @@ def test_one_rate_limiter_per_host_and_key_as_long_as_somebody_holds_it():
     first.pause(99)
     del first
     gc.collect()
-    assert (
-        rate_limit.share_rate_limiter("https://a.test", "digest", limit, **hands).compute_wait_s()
-        == 0
-    )
+    again = rate_limit.share_rate_limiter("https://a.test", "digest", limit, **hands)
+    assert again.compute_wait_s() == 99
+
+
+def test_the_stricter_limits_hold_for_all_connections_of_a_key():
+    """In each window, whichever comes first; what was sent before counts."""
+    time = Time()
+    hands = {"clock": time.clock, "sleep": time.sleep}
+    limits = [KeyRateLimit(20, 30), KeyRateLimit(10, 100), KeyRateLimit(480, 25)]
+
+    first = rate_limit.share_rate_limiter("https://a.test", "strict", limits[0], **hands)
+    _sent(first, time, 8)
+    shared = [
+        rate_limit.share_rate_limiter("https://a.test", "strict", limit, **hands)
+        for limit in limits
+    ]
+    assert [first] * 3 == shared
+    assert ((2, 10), (17, 25)) == first.count_left()
+    times = [1000.0] * 8 + _sent(first, time, 40)
+
+    for start in times:
+        assert sum(start <= at < start + 60 for at in times) <= 10
+        assert sum(start <= at < start + 3600 for at in times) <= 25
 
 
 @pytest.mark.parametrize("limit", [KeyRateLimit(), KeyRateLimit(10, 25), KeyRateLimit(7, 3)])
