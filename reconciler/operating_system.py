@@ -1,7 +1,8 @@
 """What the program needs from the operating system beyond Python's portable functions.
 
 All that exists on POSIX only is used here and nowhere else, with what takes its place on Windows:
-opening files relative to an open folder, without following links; signals; process groups.
+opening files relative to an open folder, without following links; signals; process groups; limits
+on the processor time and the memory of a process.
 """
 
 import os
@@ -29,6 +30,9 @@ STOP_SIGNALS: Final = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 
+HAS_TIMER: Final = hasattr(signal, "setitimer")
+"""Whether a process can be ended after some processor time, as `limit_processor_time` does."""
+
 _OPENS_RELATIVELY: Final = os.open in os.supports_dir_fd and os.scandir in os.supports_fd
 
 
@@ -41,6 +45,29 @@ def kill_group(process: "Popen[bytes]") -> None:
         os.killpg(process.pid, signal.SIGKILL)
     else:
         process.kill()
+
+
+def limit_processor_time(seconds: float) -> None:
+    """End this process once it has used so much more processor time; 0 lifts the limit.
+
+    The kernel does it, whatever the process is doing. On Windows nothing happens: whoever waits for
+    the process has to end it.
+    """
+    if HAS_TIMER:
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+def has_exceeded_processor_time(code: int | None) -> bool:
+    """Return whether a process with this exit code was ended by `limit_processor_time`."""
+    return HAS_TIMER and code == -signal.SIGPROF
+
+
+def limit_memory(size: int) -> None:
+    """Let this process have so many bytes of memory and no more, where the system can do that."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource  # noqa: PLC0415  POSIX only
+
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
 
 
 def sync_folder(folder: "Path") -> None:

@@ -38,6 +38,7 @@ COMMANDS = {
     "pull": "write the live resources as files, with names instead of IDs",
     "replay": "show which past changes would have waited under other policies",
     "requests": "list, approve, reject and cancel change requests",
+    "rules": "list the rules that judge plans, and run their tests",
     "sandbox": "run the embedded PostHog-compatible server",
     "schema": "print the JSON Schema of resource documents, for editors",
     "show": "render a saved plan again",

@@ -77,7 +77,8 @@ class PlanSource:
         saved_plan.check_applies(self.plan, given.target.name, writer.host)
         files = saved_plan.expand_files(self.plan, given.loaded, given.base_loaded)
         session.note(_describe(self.plan))
-        return saved_plan.resume(writer, self.plan, files, options, given.history)
+        planned, world = saved_plan.resume(writer, self.plan, files, options, given.history)
+        return operations_plan.judge_by_rules(planned, world, given)
 
 
 def _refuse_other_paths(paths: tuple[str, ...], own: tuple[Path, ...]) -> None:

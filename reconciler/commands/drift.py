@@ -17,8 +17,10 @@ from reconciler.errors import UsageError
 from reconciler.model import IDENTITIES, Plan, parse_duration
 from reconciler.operations import drift, record_base
 from reconciler.operations.drift import DriftInputs, DriftQuery
-from reconciler.operations.inputs import list_declared
+from reconciler.operations.inputs import list_declared, load_rules
 from reconciler.operations.plan import estimate_requests
+from reconciler.operations.rules import judge as rule_judge
+from reconciler.operations.rules import sources as rule_sources
 from reconciler.plan import drift_report
 from reconciler.plan.guardrails import apply_refusals
 from reconciler.plan.selection import PlanOptions, resolve_names
@@ -212,8 +214,19 @@ def _revert(
         )
         requests = estimate_requests(result.world, planned.requests.expected_writes)
         planned = replace(planned, requests=replace(requests, reads=writer.reads))
+        facts, settings = session.facts(), session.settings()
+        sources = rule_sources.read_sources(
+            settings,
+            given.target,
+            facts,
+            given.repository,
+            own=load_rules(settings, given.target, facts.cwd),
+            commit=given.base.commit,
+        )
+        planned, judge = rule_judge.judge_plan(planned, sources, facts.now)
         planned = apply_refusals.add_refusal(planned, go_on=go_on)
         for change in result.report.writes:
             if change.hold is not None:
                 session.note(f"held until {change.hold.written}, not changed: {change.address}")
-        return execution.run(session, writer, planned, result.world, running, verb="Revert")
+        world = replace(result.world, judge=judge)
+        return execution.run(session, writer, planned, world, running, verb="Revert")

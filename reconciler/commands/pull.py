@@ -141,7 +141,7 @@ def _loaded(session: Session, target: Target, folder: Path) -> tuple[Loaded, Loa
         whole, is_part = target, True
         if not any(folder.is_relative_to(path) for path in real):
             whole = replace(target, paths=(*target.paths, folder))
-    skip = frozenset(whole.overlays)
+    skip = frozenset((*whole.overlays, *whole.without_resources))
     tree = working_tree.WorkingTree(cwd=session.cwd, anchor=settings.folder, skip=skip)
     some = [path for path in whole.paths if path.exists() and next(iter(tree.walk(path)), None)]
     loaded = config_loaded.Loaded(Declared({}, "working tree"))

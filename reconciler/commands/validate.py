@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import click
 
@@ -42,7 +43,10 @@ def command(session: Session, paths: tuple[str, ...], format_: str, live: bool) 
             raise
         return _print_findings(session, format_, error.findings, state=error.state)
     parsed = session.surroundings.parsed or ParsedFiles()
-    checked = [_check_target(session, settings, target, parsed, live=live) for target in targets]
+    rules = RuleChecks(settings, session.cwd)
+    checked = [
+        _check_target(session, settings, target, (parsed, rules), live=live) for target in targets
+    ]
     findings = tuple(dict.fromkeys(finding for each in checked for finding in each.findings))
     states = {each.state for each in checked}
     state = states.pop() if len(states) == 1 else "nothing was written"
@@ -64,18 +68,50 @@ class _CheckedTarget:
     loaded: Loaded | None = None
 
 
+@dataclass(slots=True)
+class RuleChecks:
+    """Checks of rules; folders that several targets share are checked once."""
+
+    settings: Settings
+    cwd: Path
+    _known: dict[tuple[Path, ...], tuple[Finding, ...]] = field(default_factory=dict)
+
+    def find_problems(self, target: Target) -> tuple[Finding, ...]:
+        """Return what is wrong with the rules of a target."""
+        is_known = target.rules in self._known
+        if target.rules and not is_known and all(path.exists() for path in target.rules):
+            # Without rules, no process is started, and the library is not imported.
+            from reconciler.operations.rules import check  # noqa: PLC0415  as above
+
+            try:
+                files = inputs.load_rules(self.settings, target, self.cwd)
+                self._known[target.rules] = tuple(check.compile_rules(files.rules))
+            except ConfigError as error:
+                if not error.findings:
+                    raise
+                self._known[target.rules] = tuple(error.findings)
+        return self._known.get(target.rules, ())
+
+
 def _check_target(
-    session: Session, settings: Settings, target: Target, parsed: ParsedFiles, *, live: bool
+    session: Session,
+    settings: Settings,
+    target: Target,
+    shared: tuple[ParsedFiles, RuleChecks],
+    *,
+    live: bool,
 ) -> _CheckedTarget:
+    parsed, rules = shared
     try:
-        loaded = inputs.load_files(settings, target, session.cwd, parsed)
+        resources = replace(target, paths=target.list_resource_paths())
+        loaded = inputs.load_files(settings, resources, session.cwd, parsed)
     except ConfigError as error:
         if not error.findings:
             raise
-        return _CheckedTarget(error.findings, error.state)
+        return _CheckedTarget((*error.findings, *rules.find_problems(target)), error.state)
     session.note_ignored(inputs.count_ignored(target, loaded))
     session.keep(loaded)
-    findings = list(loaded.declared.findings)
+    findings = [*loaded.declared.findings, *rules.find_problems(target)]
     if live:
         findings = [
             finding for finding in findings if finding.code != "R013"

@@ -5,7 +5,7 @@ writing it in another style, changes no value.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Final
@@ -65,9 +65,10 @@ class Lineage:
         overlays: Sequence[Path],
         cwd: Path,
         names: TargetNames = PLAIN_NAMES,
+        skip: Sequence[Path] = (),
     ) -> None:
         self.paths, self.overlays, self.cwd = tuple(paths), tuple(overlays), cwd
-        self.names = names
+        self.names, self.skip = names, tuple(skip)
         self._cached_authors = cache(self._read_authors)
 
     @cached_property
@@ -84,7 +85,8 @@ class Lineage:
     @cached_property
     def tree(self) -> CommitTree:
         """Return the files of the commit that is checked out."""
-        return repository.open_commit("HEAD", cwd=self.cwd, at=self.root, may_lack_paths=True)
+        tree = repository.open_commit("HEAD", cwd=self.cwd, at=self.root, may_lack_paths=True)
+        return replace(tree, skip=self.skip)
 
     @cached_property
     def inside(self) -> tuple[str, ...]:

@@ -299,7 +299,7 @@ class Snapshot:
     def walk(self, path: Path, skip: Collection[Path] = ()) -> Iterator[Entry]:
         """Yield every file of a path, sorted."""
         inside = self.tree.to_git_path(path)
-        left_out = [self.tree.to_git_path(other) for other in skip]
+        left_out = self.tree.list_left_out(path, skip)
         for name in sorted(self.files):
             below = is_within(inside, name) and (name == inside or is_wanted(name, inside))
             if below and not any(is_within(other, name) for other in left_out):

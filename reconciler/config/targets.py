@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,8 @@ class Target:
     paths: tuple[Path, ...] = ()
     own_paths: tuple[Path, ...] = ()  # without those of the command line
     overlays: tuple[Path, ...] = ()
+    rules: tuple[Path, ...] = ()  # files and folders with rules over plans
+    without_resources: tuple[Path, ...] = ()  # the same, of all targets
     guardrails: Guardrails = Guardrails()
     unmanaged: str = "report"  # report | ignore | delete
     ignore: tuple[str, ...] = ()
@@ -69,6 +71,14 @@ class Target:
         if self.written is not None and "organization" in self.written:
             place = self.written.value_source("organization")
         return TargetNames(self.name, self.organization, self.projects, place)
+
+    def list_resource_paths(self) -> tuple[Path, ...]:
+        """Return the paths that may declare resources: those that are not in a folder of rules."""
+        return tuple(
+            path
+            for path in self.paths
+            if not any(path.is_relative_to(folder) for folder in self.without_resources)
+        )
 
     def describe_source(self, key: str) -> str:
         """Return where a value of the target is written, for messages; else the target's name."""
@@ -95,6 +105,9 @@ def build_targets(
     for name, own in node["targets"].items():
         values = merge_mappings(defaults, own) if defaults and own else own or defaults
         targets[name] = _build_target(name, values or MappingNode(), file, given, problems)
+    every = tuple(dict.fromkeys(path for target in targets.values() for path in target.rules))
+    if every:
+        targets = {n: replace(target, without_resources=every) for n, target in targets.items()}
     problems.extend(_check_needs(targets))
     findings.extend(dict.fromkeys(problems))
     return targets
@@ -115,6 +128,7 @@ def _build_target(
         paths=given or own,
         own_paths=own,
         overlays=_resolve_paths(values, "overlays", file, findings),
+        rules=_resolve_paths(values, "rules", file, findings),
         guardrails=_build_guardrails(values.get("guardrails")),
         unmanaged=values.get("unmanaged", "report"),
         ignore=tuple(values.get("ignore", ())),
@@ -215,7 +229,8 @@ def _resolve_paths(node: Any, key: str, file: Path, findings: list[Finding]) -> 
 
 def find_missing_paths(target: Target) -> Iterator[Finding]:
     """Yield an error for each path in the settings of a target that does not exist, at its line."""
-    for key, paths in (("paths", target.own_paths), ("overlays", target.overlays)):
+    places = {"paths": target.own_paths, "overlays": target.overlays, "rules": target.rules}
+    for key, paths in places.items():
         written = target.written.get(key) if target.written is not None else None
         if written is None or (key == "paths" and target.paths != target.own_paths):
             continue

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reconciler.config.loaded import Loaded
 from reconciler.errors import GitError
 from reconciler.files.text import RefusedError, compute_blob_id
 from reconciler.files.working_tree import read_file_inside
@@ -54,7 +53,7 @@ class Differences:
 
 
 def compare_to_commit(
-    loaded: Loaded,
+    read_blobs: Mapping[str, str],
     paths: Sequence[Path],
     overlays: Sequence[Path],
     head: CommitTree,
@@ -65,7 +64,7 @@ def compare_to_commit(
     """Compare what was read from the working tree with a commit.
 
     Args:
-        loaded: what was read.
+        read_blobs: git's object id of each file that was read.
         paths: of the target.
         overlays: the same.
         head: the commit.
@@ -75,7 +74,7 @@ def compare_to_commit(
     Raises GitError if a sparse checkout leaves files out: they would look deleted.
 
     """
-    blobs = dict(loaded.blobs)
+    blobs = dict(read_blobs)
     committed: dict[str, TreeObject] = {}
     gaps: list[str] = []
     try:

@@ -29,6 +29,18 @@ def read_authors(commit: str, *, map_of: str, root: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(email for emails in addresses for email in emails[-1:]))
 
 
+def list_authors(base: str, head: str, *, root: Path) -> tuple[str, ...]:
+    """Return the email addresses of the authors of the commits since a base, in lower case.
+
+    Co-authors count, merges do not. Addresses are mapped as in `read_authors`, by the base.
+    """
+    arguments = ["log", "--no-merges", "--no-mailmap", f"--format={_FORMAT}", "--end-of-options"]
+    lines = process.read_output([*arguments, f"{base}..{head}"], root).decode("utf-8", "replace")
+    people = dict.fromkeys(line.strip() for line in lines.split("\n") if _ADDRESS.search(line))
+    addresses = (_ADDRESS.findall(line) for line in _apply_mailmap([*people], base, root))
+    return tuple(dict.fromkeys(email.lower() for emails in addresses for email in emails[-1:]))
+
+
 def _apply_mailmap(people: list[str], map_of: str, root: Path) -> list[str]:
     """Return the people as the `.mailmap` of a commit names them.
 

@@ -39,6 +39,7 @@ class CommitTree:
         cwd: what display names are relative to, as in the working tree.
         may_lack_paths: whether a path that does not exist yet is empty instead of an error.
         known: contents by object id that need not be read again.
+        skip: files and folders that are left out, unless a walk starts there.
 
     """
 
@@ -47,6 +48,7 @@ class CommitTree:
     cwd: Path
     may_lack_paths: bool = False
     known: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    skip: tuple[Path, ...] = ()
     origin: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
@@ -55,7 +57,7 @@ class CommitTree:
     def walk(self, path: Path, skip: Collection[Path] = ()) -> Iterator[Entry]:
         """Yield every YAML file of a path, sorted; RefusedError if the path cannot be used."""
         inside = self.to_git_path(path)
-        left_out = [self.to_git_path(skipped) for skipped in skip]
+        left_out = self.list_left_out(path, skip)
         entries = self.list_entries(inside)
         if not entries:
             if self.may_lack_paths:
@@ -75,11 +77,15 @@ class CommitTree:
     def list_blobs(self, path: Path, skip: Collection[Path] = ()) -> dict[str, "TreeObject"]:
         """Return display name -> object of each file that `walk` would read, and of each link."""
         inside = self.to_git_path(path)
-        left_out = [self.to_git_path(skipped) for skipped in skip]
+        left_out = self.list_left_out(path, skip)
         entries = self.list_entries(inside, sizes=False)
         links = [entry for entry in entries if entry.mode == LINK]
         wanted = (*_select_files(entries, inside, left_out), *links)
         return {self.show_git_path(entry.path): entry for entry in wanted}
+
+    def list_left_out(self, path: Path, skip: Collection[Path]) -> list[str]:
+        """Return what a walk that starts at a path leaves out, as git writes it."""
+        return [self.to_git_path(other) for other in (*skip, *self.skip) if other != path]
 
     def read_file(self, path: Path) -> bytes | None:
         """Return the content of one file; None if the commit does not have it."""

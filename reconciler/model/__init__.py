@@ -95,6 +95,7 @@ from reconciler.model.resources import (
     Unreadable,
     read_revision,
 )
+from reconciler.model.rules import Rule, RuleEffect, RuleTest, Segment
 from reconciler.model.schedules import (
     ADD_CONDITION,
     SET_STATUS,
@@ -226,9 +227,13 @@ __all__ = [
     "Rewrites",
     "RewrittenObject",
     "Row",
+    "Rule",
+    "RuleEffect",
+    "RuleTest",
     "ScheduledChange",
     "Schedules",
     "Scope",
+    "Segment",
     "Selection",
     "SequenceNode",
     "Severity",

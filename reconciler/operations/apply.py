@@ -10,6 +10,7 @@ from reconciler.apply.progress import WorkerContext
 from reconciler.model import Address, Outcome, Plan
 from reconciler.operations import replan
 from reconciler.operations.plan import World, check_self_approval
+from reconciler.operations.rules.judge import RuleJudge
 from reconciler.posthog.client import Writer
 
 
@@ -27,12 +28,21 @@ def apply(
         if change.live_id is not None:  # also of what is renamed, and of one among namesakes
             names.learn(change.address, change.live_id)
     remark = check_self_approval(world, plan.created_at).describe_approval
-    advisor = replan.LiveReplanner(plan, base=world.base, live=world.live, remark=remark)
+    judge = _measure_time(world.judge, writer.clock) if world.judge is not None else None
+    advisor = replan.LiveReplanner(
+        plan, base=world.base, live=world.live, remark=remark, judge=judge
+    )
     tools = WorkerContext(writer, journal, names, advisor, make_request_url(plan.host, names))
     for outcome in executor.execute_plan(plan, tools, options):
         if outcome.id is not None:
             advisor.learn(outcome.address, outcome.id)
         yield outcome
+
+
+def _measure_time(judge: RuleJudge, clock: Callable[[], float]) -> replan.Judge:
+    """Return a function that judges a change by the time that has passed since now."""
+    started = clock()
+    return lambda change: judge.find_denial(change, clock() - started)
 
 
 def make_request_url(host: str, names: IdTable) -> Callable[[Address, str], str]:

@@ -99,6 +99,7 @@ def read(settings: Settings, target: Target, ref: str, facts: RunFacts) -> Drift
     tree = state.tree(cwd=facts.cwd) if state is not None and ref == "HEAD" else None
     if tree is None:
         tree = repository.open_commit(ref, cwd=facts.cwd, at=target.paths[0])
+    tree = replace(tree, skip=target.without_resources)
     loaded = loader.load_files(
         target.paths, overlays=target.overlays, names=target.names, tree=tree
     )
@@ -129,6 +130,7 @@ def _find_last_apply(
         was = inputs.read_earlier_target(settings, target, earlier)
         if was is None:
             return None
+        earlier = replace(earlier, skip=was.without_resources)
         then = loader.load_files(was.paths, overlays=was.overlays, names=was.names, tree=earlier)
         then, _ = renamed_places.drop_moved(then, was.names, target.names, loaded)
         until = repository.read_commit_time(commit, cwd=root)

@@ -3,18 +3,21 @@
 Takes values and returns values: it knows neither the command line nor the environment.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from reconciler.config import loader, other_files, renamed_places, targets, uncommitted
+from reconciler.config import rules as config_rules
 from reconciler.config import settings as config_settings
 from reconciler.config.load_cache import ParsedFiles
 from reconciler.config.loaded import Loaded
 from reconciler.config.other_files import OtherDeclarations
+from reconciler.config.rules import NO_RULES, RuleFiles
 from reconciler.config.settings import RunFacts, Settings
 from reconciler.config.targets import Target
+from reconciler.config.uncommitted import Differences
 from reconciler.errors import ConfigError, NothingDeclaredError
 from reconciler.files import excerpts, working_tree
 from reconciler.files.text import RefusedError
@@ -44,6 +47,7 @@ class BaseFiles:
     base: Base | None = None
     loaded: Loaded | None = None
     findings: tuple[Finding, ...] = ()
+    commit: str | None = None  # of the base, also if its files cannot be used
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,8 @@ class Inputs:
         findings: about the base, and about files that are in no commit.
         is_clean: whether the files are those of the commit that is checked out.
         history: what earlier commits said; git is asked only when a plan needs it.
+        rules: the rules of the working tree.
+        base_commit: full id of the base, also if its files cannot be used.
 
     """
 
@@ -74,6 +80,8 @@ class Inputs:
     findings: tuple[Finding, ...]
     is_clean: bool
     history: History
+    rules: RuleFiles = NO_RULES
+    base_commit: str | None = None
 
     @property
     def head(self) -> str | None:
@@ -117,21 +125,16 @@ def read_inputs(
 
     """
     loaded = load_files(settings, target, facts.cwd, parsed)
+    rules = load_rules(settings, target, facts.cwd)
     state = read_state(target, facts)
     known = BaseFiles()
     if uses_base:
         known = read_base(settings, target, facts, state, ref=base_ref, like=loaded)
     loaded.cache.clear()
     findings, is_clean = known.findings, False
-    if state is not None and (head := state.tree(cwd=facts.cwd)) is not None:
-        differences = uncommitted.compare_to_commit(
-            loaded,
-            target.paths,
-            target.overlays,
-            head,
-            settings.file,
-            settings_blob=settings.blob,
-        )
+    blobs = {**loaded.blobs, **rules.blobs}
+    differences = find_uncommitted(settings, target, facts, state, blobs)
+    if differences is not None:
         findings, is_clean = (*findings, *differences.make_findings()), not differences.files
     return Inputs(
         settings,
@@ -144,6 +147,30 @@ def read_inputs(
         findings,
         is_clean,
         _find_history(target, facts, state, known.base),
+        rules,
+        known.commit,
+    )
+
+
+def find_uncommitted(
+    settings: Settings,
+    target: Target,
+    facts: RunFacts,
+    state: RepositoryState | None,
+    blobs: Mapping[str, str],
+) -> Differences | None:
+    """Return how the files of a target differ from the commit that is checked out.
+
+    `blobs` has git's object id of each file that was read. None outside git, and before the first
+    commit.
+    """
+    head = state.tree(cwd=facts.cwd) if state is not None else None
+    if head is None:
+        return None
+    head = replace(head, skip=target.without_resources)
+    paths = (*target.paths, *target.rules)
+    return uncommitted.compare_to_commit(
+        blobs, paths, target.overlays, head, settings.file, settings_blob=settings.blob
     )
 
 
@@ -156,7 +183,15 @@ def load_files(
     """
     if missing := tuple(targets.find_missing_paths(target)):
         raise ConfigError("", findings=tuple(map(excerpts.attach_excerpt, missing)))
-    tree = WorkingTree(cwd=cwd, anchor=settings.folder, skip=frozenset(target.overlays))
+    if len(resource_paths := target.list_resource_paths()) < len(target.paths):
+        path = next(path for path in target.paths if path not in resource_paths)
+        raise ConfigError(
+            f"{working_tree.format_path(cwd, path)} holds rules, and declares no resources",
+            why="`rules` of a target in reconciler.yaml names it, or a folder above it",
+            fix="leave it out; `reconciler rules test` runs the tests of rules",
+        )
+    skip = frozenset((*target.overlays, *target.without_resources))
+    tree = WorkingTree(cwd=cwd, anchor=settings.folder, skip=skip)
     try:
         return loader.load_files(
             target.paths, overlays=target.overlays, names=target.names, tree=tree, parsed=parsed
@@ -172,6 +207,13 @@ def load_files(
             fix="change to the right folder, or name it with -C DIR or --config FILE; "
             "`reconciler init` creates a new configuration",
         ) from error
+
+
+def load_rules(settings: Settings, target: Target, cwd: Path) -> RuleFiles:
+    """Load the rules of the working tree; raise ConfigError with every finding."""
+    if not target.rules:
+        return NO_RULES
+    return config_rules.load_rules(target.rules, WorkingTree(cwd=cwd, anchor=settings.folder))
 
 
 def list_declared(loaded: Loaded) -> set[Address]:
@@ -224,7 +266,7 @@ def read_base(
     loaded, findings = _load_base(settings, target, tree, base, like)
     if base.unused is not None:
         findings = (*findings, _report_not_merged(base.unused, base))
-    return BaseFiles(base if loaded is not None else None, loaded, findings)
+    return BaseFiles(base if loaded is not None else None, loaded, findings, base.commit)
 
 
 def _load_base(
@@ -239,6 +281,7 @@ def _load_base(
         if then is None:
             why = f"target {target.name} is not in its reconciler.yaml"
             return None, (_report_unreadable(why, base),)
+        tree = replace(tree, skip=then.without_resources)
         loaded = loader.load_files(
             then.paths, overlays=then.overlays, names=then.names, tree=tree, like=like, warn=False
         )
@@ -351,6 +394,7 @@ def read_other_declarations(inputs: Inputs) -> OtherDeclarations:
         whole = inputs.target.own_paths
     else:
         whole = (inputs.repository.root if inputs.repository is not None else cwd,)
-    tree = WorkingTree(cwd=cwd, anchor=settings.folder)
+    skip = frozenset(inputs.target.without_resources)
+    tree = WorkingTree(cwd=cwd, anchor=settings.folder, skip=skip)
     known, names = inputs.loaded.blobs.keys(), inputs.target.names
     return other_files.read_other_files(whole, tree, known, names)

@@ -32,6 +32,9 @@ from reconciler.model import (
 from reconciler.operations import self_approval, started_commits
 from reconciler.operations.inputs import Inputs
 from reconciler.operations.policy_history import History
+from reconciler.operations.rules import judge as rule_judge
+from reconciler.operations.rules import sources as rule_sources
+from reconciler.operations.rules.judge import RuleJudge
 from reconciler.plan import links, planner, selection
 from reconciler.plan.diff import references
 from reconciler.plan.evasion import incremental
@@ -58,6 +61,7 @@ class World:
     begun: StartedCommits | None = (
         None  # what they said since the base, where a gate would get weaker
     )
+    judge: RuleJudge | None = None  # of changes that are planned again while they are applied
 
 
 def run(
@@ -92,7 +96,21 @@ def run(
         basis=basis,
         has_digest=has_digest,
     )
-    return planned, world
+    return judge_by_rules(planned, world, inputs)
+
+
+def judge_by_rules(planned: Plan, world: World, inputs: Inputs) -> tuple[Plan, World]:
+    """Return the plan with what the rules of the target say, and what judges later changes."""
+    sources = rule_sources.read_sources(
+        inputs.settings,
+        inputs.target,
+        inputs.facts,
+        inputs.repository,
+        own=inputs.rules,
+        commit=inputs.base_commit,
+    )
+    planned, judge = rule_judge.judge_plan(planned, sources, inputs.facts.now)
+    return planned, replace(world, judge=judge)
 
 
 def observe(

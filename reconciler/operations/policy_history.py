@@ -1,7 +1,7 @@
 """What earlier commits of the files said: git is asked only if a plan needs it."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -39,7 +39,8 @@ class History:
     @property
     def lineage(self) -> Lineage:
         """Return who wrote what the files say."""
-        return Lineage(self.target.paths, self.target.overlays, self.cwd, self.target.names)
+        skip = self.target.without_resources
+        return Lineage(self.target.paths, self.target.overlays, self.cwd, self.target.names, skip)
 
     def read_recent(self, words: Collection[str] | None) -> Sequence[Loaded]:
         """Return what the files said at the last commits, oldest first.
@@ -75,4 +76,5 @@ class History:
     def _tree(self) -> CommitTree | None:
         if self.repository is None:
             return None
-        return self.repository.tree(cwd=self.cwd, may_lack_paths=True)
+        tree = self.repository.tree(cwd=self.cwd, may_lack_paths=True)
+        return replace(tree, skip=self.target.without_resources) if tree is not None else None

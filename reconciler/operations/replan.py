@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 
+from reconciler.apply.progress import ChangeEnded
 from reconciler.kinds import KINDS
 from reconciler.live import names
 from reconciler.model import (
@@ -16,10 +17,13 @@ from reconciler.model import (
     Change,
     ChangeRequest,
     Declared,
+    Finding,
     Live,
     LiveResource,
     Payload,
     Plan,
+    Problem,
+    Result,
 )
 from reconciler.plan.approvals import change_requests, forecast, request_matching
 from reconciler.plan.approvals.evaluation import GateEvaluator
@@ -27,15 +31,22 @@ from reconciler.plan.diff import references, three_way
 from reconciler.plan.weakening import effects
 
 Remark = Callable[[Address, ChangeRequest], str]
+Judge = Callable[[Change], Finding | None]  # why the rules of the target deny a change
 
 
 class LiveReplanner:
     """See `apply.progress.Replanner`."""
 
     def __init__(
-        self, plan: Plan, *, base: Declared | None, live: Live, remark: Remark | None = None
+        self,
+        plan: Plan,
+        *,
+        base: Declared | None,
+        live: Live,
+        remark: Remark | None = None,
+        judge: Judge | None = None,
     ) -> None:
-        self._remark = remark
+        self._remark, self._judge = remark, judge
         self._base = references.respell_references(base, live) if base is not None else None
         self._live = live
         self._names = names.Names({}, live)
@@ -86,7 +97,19 @@ class LiveReplanner:
         return change_requests.list_superseded(self._open, change, change.before, me)
 
     def replan(self, change: Change, payload: Payload | None) -> Change:
-        """Return the change as it would be planned for the object as it is now."""
+        """Return the change as it would be planned for the object as it is now.
+
+        Raises ChangeEnded if the rules of the target deny it by now.
+        """
+        now = self._plan_again(change, payload)
+        if self._judge is None or now.action is Action.NONE:
+            return now
+        if (denial := self._judge(now)) is not None:
+            problem = Problem(denial.message, denial.why, "not sent", denial.fix)
+            raise ChangeEnded(Result.REFUSED, problem, payload=payload)
+        return now
+
+    def _plan_again(self, change: Change, payload: Payload | None) -> Change:
         if change.desired is None:
             return change
         live_resource = self._resource(change, payload) if payload is not None else None

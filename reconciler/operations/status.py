@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reconciler.config import uncommitted
 from reconciler.config.load_cache import ParsedFiles
 from reconciler.config.settings import RunFacts, Settings
 from reconciler.config.targets import Target
@@ -53,17 +52,9 @@ def read_git(
         base = None
     since = base.commit if base is not None else None
     commits = repository.count_commits(state.head, since=since, cwd=state.root)
-    dirty = 0
-    if (head := state.tree(cwd=facts.cwd)) is not None:
-        differences = uncommitted.compare_to_commit(
-            loaded,
-            target.paths,
-            target.overlays,
-            head,
-            settings.file,
-            settings_blob=settings.blob,
-        )
-        dirty = len(differences.files)
+    blobs = {**loaded.blobs, **inputs.load_rules(settings, target, facts.cwd).blobs}
+    differences = inputs.find_uncommitted(settings, target, facts, state, blobs)
+    dirty = len(differences.files) if differences is not None else 0
     return GitStatus(base, _read_time(base, state), commits, dirty, loaded.organizations)
 
 

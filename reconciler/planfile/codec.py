@@ -172,6 +172,12 @@ def _encode_change(change: Change) -> dict[str, Any]:
     return row
 
 
+def encode_change(change: Change) -> dict[str, Any]:
+    """Return the row of a change as a plain document."""
+    row: dict[str, Any] = make_plain(_encode_change(change))
+    return row
+
+
 def _encode_request(request: ChangeRequest) -> dict[str, Any]:
     """Return the row of a change request, without what the server keeps to apply it."""
     hidden = {"payload", "requester_id"} | (set() if request.scheduled_at else {"scheduled_at"})

@@ -10,6 +10,7 @@ from reconciler.plan.diff.base_index import BaseIndex
 from reconciler.plan.guardrails import deletes, lockout, weakening
 from reconciler.plan.guardrails.lockout import LOCKOUT
 from reconciler.plan.guardrails.weakening import USED, WEAKENED
+from reconciler.plan.rules import findings as rule_findings
 from reconciler.plan.weakening.partial_apply import StartedCommits
 
 PREVENT_DESTROY: Final = "prevent-destroy"
@@ -18,9 +19,14 @@ CONFLICT: Final = "conflict"
 STALE: Final = "stale"  # of a saved plan: the object has changed since
 GATE_MOVED: Final = "gate-moved"  # of a saved plan: its gate now requires fewer people
 ROLLBACK: Final = "rollback"  # about the commit as a whole: a newer one is known
-WHOLE: Final = frozenset({ROLLBACK})  # about the whole run: --continue changes nothing
+WHOLE: Final = frozenset(  # about the whole run: --continue changes nothing
+    {ROLLBACK, rule_findings.INVALID}
+)
 CODES: Final = frozenset(
-    {PREVENT_DESTROY, CONFLICT, LOCKOUT, WEAKENED, USED, STALE, GATE_MOVED, *WHOLE, *deletes.CODES}
+    {
+        *(PREVENT_DESTROY, CONFLICT, LOCKOUT, WEAKENED, USED, STALE, GATE_MOVED),
+        *(*WHOLE, *deletes.CODES, *rule_findings.REFUSALS),
+    }
 )
 
 _CONTAINERS: Final = frozenset({"Project", "Organization"})  # what other resources live in

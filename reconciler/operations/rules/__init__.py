@@ -1,0 +1,1 @@
+"""Read the rules of files and base, judge plans by them, and run their tests."""

@@ -1,0 +1,54 @@
+"""Evaluate the expressions of rules in a process that ends when one takes too long.
+
+One JSON document a line, on stdin and stdout. It imports as little as possible: it starts with
+every plan that is judged, and again after each expression that took too long.
+"""
+
+import json
+import signal
+import sys
+from typing import Any, Final
+
+from reconciler.operating_system import limit_memory, limit_processor_time
+
+LIMIT_S: Final = 0.1  # of processor time, for one expression and one change
+_MEMORY: Final = 2 * 1024**3  # bytes of address space
+
+
+def main() -> None:
+    """Answer questions until stdin is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it decides when it ends
+    limit_memory(_MEMORY)
+    try:
+        from reconciler.plan.rules import expressions  # noqa: PLC0415  its absence is an answer
+    except ImportError as error:
+        _answer({"missing": str(error)})
+        return
+    _answer({"ready": True})
+    compiled, variables = expressions.Expressions(), dict[str, Any]()
+    for line in sys.stdin.buffer:
+        question = json.loads(line)
+        limit_processor_time(LIMIT_S)
+        if "compile" in question:
+            problem = compiled.add(question["compile"])
+            answer: Any = problem and [problem.message, problem.line, problem.column]
+        elif "context" in question:
+            variables = question["context"]
+            variables["now"] = expressions.read_moment(variables["now"])
+            answer = None
+        else:
+            bound, answer = compiled.bind({**variables, "change": question["change"]}), []
+            for number in question["expressions"]:
+                limit_processor_time(LIMIT_S)
+                answer.append(compiled.evaluate(number, bound))
+        limit_processor_time(0)
+        _answer(answer)
+
+
+def _answer(document: Any) -> None:
+    sys.stdout.buffer.write(json.dumps(document).encode("ascii") + b"\n")
+    sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()
