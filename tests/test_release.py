@@ -121,7 +121,7 @@ def test_every_dependency_is_locked_with_hashes():
     names = {
         re.match(r"[\w.-]+", needed)[0].replace(".", "-") for needed in project["dependencies"]
     }
-    pinned = dict(re.findall(r"(?m)^([a-z0-9-]+)==(\S+) \\$", lock))
+    pinned = dict(re.findall(r"(?m)^([a-z0-9-]+)==(\S+)(?: ; .+)? \\$", lock))
 
     assert names
     assert names <= set(pinned)

@@ -11,7 +11,6 @@ from reconciler import render
 from reconciler.cli import options
 from reconciler.cli.session import Session
 from reconciler.config import rules as config_rules
-from reconciler.config.lint.codes import CHECKS
 from reconciler.errors import ConfigError
 from reconciler.files import repo_paths
 from reconciler.files.working_tree import WorkingTree
@@ -148,7 +147,7 @@ def _print_findings(session: Session, format_: str, findings: Iterable[Finding])
     if format_ in {"github", "gitlab", "sarif"}:
         located = repo_paths.locate_from_root(findings)
         shown = (
-            sarif.findings(located, CHECKS)
+            sarif.findings(located, check.CHECKS)
             if format_ == "sarif"
             else render.findings(located, format=format_)
         )

@@ -54,8 +54,8 @@ def load_rules(folders: Iterable[Path], tree: Tree) -> RuleFiles:
     for folder in folders:
         loader.read_folder(folder)
     if loader.findings:
-        findings = [excerpts.attach_excerpt(found, loader.get_lines) for found in loader.findings]
-        raise ConfigError("", findings=sorted(findings, key=lambda found: found.sort_key))
+        findings = [excerpts.attach_excerpt(each, loader.get_lines) for each in loader.findings]
+        raise ConfigError("", findings=sorted(findings, key=lambda each: each.sort_key))
     blobs = {name: compute_blob_id(data) for name, data in loader.texts.items()}
     return RuleFiles(tuple(loader.rules.values()), blobs)
 

@@ -32,7 +32,7 @@ from reconciler.model.attribution import (
     Question,
     mask_person,
 )
-from reconciler.model.findings import Finding, Severity
+from reconciler.model.findings import Finding, Rule, RuleEffect, RuleTest, Segment, Severity
 from reconciler.model.fleet import (
     INTERRUPTED,
     DriftCause,
@@ -95,7 +95,6 @@ from reconciler.model.resources import (
     Unreadable,
     read_revision,
 )
-from reconciler.model.rules import Rule, RuleEffect, RuleTest, Segment
 from reconciler.model.schedules import (
     ADD_CONDITION,
     SET_STATUS,

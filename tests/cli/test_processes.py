@@ -22,6 +22,7 @@ CALLS = {
     "pull": (("pull", "--out", "pulled"), 0, "pulled"),
     "replay": (("replay",), 1, ""),
     "requests": (("requests", "list"), 0, "No change requests"),
+    "rules": (("rules", "list"), 0, "No rules"),
     "sandbox": (("sandbox", "--help"), 0, "--seed"),  # every other test starts it
     "schema": (("schema",), 0, "FeatureFlag"),
     "show": (("show", "missing.json"), 1, ""),

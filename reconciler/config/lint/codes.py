@@ -47,8 +47,6 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "R040": "a feature flag without a tag or context that its project requires",
         "R050": "a document of another organization than that of the target",
         "R051": "a project by its name in PostHog, where `projects` of the target has another",
-        "R060": "a rule whose expression does not compile",
-        "R061": "a rule that does not say what its test expects",
     }
 )
 """Code -> what it is about, in one line. R02x are warnings, but for those of `REFUSED`: legal on

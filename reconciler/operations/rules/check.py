@@ -2,16 +2,21 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from reconciler.files import excerpts
 from reconciler.files.text import make_error
 from reconciler.model import Address, Finding, Rule, RuleTest, matches_any
 from reconciler.operations.rules.process import RuleProcess
 from reconciler.plan.rules import documents
+from reconciler.plan.rules.findings import INVALID
 
-DOES_NOT_COMPILE = "R060"
-TEST_FAILED = "R061"
-PASS = "pass"  # noqa: S105  a word of the files of rules
+TEST_FAILED: Final = "rule-test-failed"
+CHECKS: Final = {
+    INVALID: "a rule whose expression does not compile",
+    TEST_FAILED: "a rule that does not say what its test expects",
+}
+PASS: Final = "pass"  # noqa: S105  a word of the files of rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +93,19 @@ def _run_tests(process: RuleProcess, number: int, rule: Rule) -> Iterable[RuleTe
 def _is_selected(test: RuleTest, patterns: Sequence[str]) -> bool:
     """Return whether the patterns of a rule select the change of a test; one without address is."""
     address = test.change.get("address")
-    return not isinstance(address, str) or matches_any(Address.parse(address), patterns)
+    if not isinstance(address, str):
+        return True
+    try:
+        return matches_any(Address.parse(address), patterns)
+    except ValueError:  # no change has such an address
+        return False
 
 
 def _report_problem(rule: Rule, message: str, line: int, column: int) -> Finding:
     place = rule.locate(line, column)
     what = f"the rule {rule.id} does not compile: {message}"
     why = "a rule that cannot be judged denies every change"
-    finding = make_error(DOES_NOT_COMPILE, what, place, why=why, fix="correct the expression")
+    finding = make_error(INVALID, what, place, why=why, fix="correct the expression")
     return excerpts.attach_excerpt(finding)
 
 

@@ -120,8 +120,8 @@ class RuleProcess:
                 "the rules of the target cannot be judged",
                 why=why or f"the library cel-expr-python cannot be imported: {started['missing']}",
                 state="nothing was written",
-                fix="install it: pip install cel-expr-python; it needs CPython on Linux with "
-                "glibc, macOS or Windows",
+                fix="install posthog-reconciler again; the library needs CPython before 3.15 on "
+                "Linux with glibc, macOS or Windows",
             )
 
     def _restart(self) -> None:

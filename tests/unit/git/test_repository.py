@@ -248,7 +248,7 @@ def changed(repository, *paths, settings=None):
     named = [Path(path) for path in paths or (".",)]
     loaded = loader.load_files(named, tree=working_tree.WorkingTree(repository.path))
     head = git_repository.open_commit("HEAD", cwd=repository.path)
-    return uncommitted.compare_to_commit(loaded, named, (), head, settings).files
+    return uncommitted.compare_to_commit(loaded.blobs, named, (), head, settings).files
 
 
 def test_what_was_changed_is_seen(repository):
