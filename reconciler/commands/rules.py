@@ -80,11 +80,11 @@ def _load_rules(session: Session, paths: Sequence[str]) -> Iterator[Rule]:
     """Yield the rules of the paths, else of the targets, each once."""
     if paths:
         folders = [Path(path) for path in paths]
-        yield from config_rules.load_rules(folders, WorkingTree(cwd=Path.cwd())).rules
+        yield from config_rules.load_rules(folders, WorkingTree(cwd=session.cwd)).rules
         return
     settings, seen = session.settings(), set[tuple[str, int, str]]()
     for target in session.targets():
-        for rule in inputs.load_rules(settings, target, Path.cwd()).rules:
+        for rule in inputs.load_rules(settings, target, session.cwd).rules:
             key = (rule.source.file, rule.source.line, rule.id)
             if key not in seen:
                 seen.add(key)

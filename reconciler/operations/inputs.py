@@ -159,11 +159,7 @@ def find_uncommitted(
     state: RepositoryState | None,
     blobs: Mapping[str, str],
 ) -> Differences | None:
-    """Return how the files of a target differ from the commit that is checked out.
-
-    `blobs` has git's object id of each file that was read. None outside git, and before the first
-    commit.
-    """
+    """Return how files that were read, by object id, differ from HEAD; None if there is none."""
     head = state.tree(cwd=facts.cwd) if state is not None else None
     if head is None:
         return None
