@@ -61,13 +61,16 @@ class CauseGroups:
 
 
 def _list_edits(change: Change) -> Iterator[tuple[str | None, str, Any]]:
-    """Yield person, path and live value of each edit; an object that is missing is one edit."""
+    """Yield person, path and live value of each edit.
+
+    An object that is missing is one edit, and so is one that exists although it is declared absent.
+    """
     if change.action is Action.UPDATE:
         for edit in change.fields:
             live = None if edit.live is ABSENT else edit.live
             yield _get_person(edit.attribution), edit.path, live
         return
-    yield _get_person(change.attribution), "", None
+    yield _get_person(change.attribution), "", None if change.action is Action.CREATE else True
 
 
 def _get_person(attribution: Attribution | None) -> str | None:

@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from reconciler.model import (
+    NO_GATE,
     REPLACES,
     Address,
+    Awaited,
     Change,
     ChangeRequest,
     Outcome,
@@ -19,6 +21,7 @@ from reconciler.model import (
 )
 from reconciler.planfile.reader import Node
 
+_FILED: Final = frozenset({Verdict.PENDING, Verdict.BLOCKED})  # the gate names an open request
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
@@ -27,8 +30,11 @@ def list_waiting(target: str, details: TargetDetails) -> Iterator[WaitingRequest
     if details.status is not None:
         yield from read_status_rows(target, details.status)
     elif details.outcomes:
-        waiting = (each for each in details.outcomes if each.result is Result.WAITING)
-        yield from (_make_from_outcome(target, outcome) for outcome in waiting)
+        planned = details.plan.changes if details.plan is not None else ()
+        changes = {change.address: change for change in planned}
+        for outcome in details.outcomes:
+            if outcome.result is Result.WAITING:
+                yield _make_from_outcome(target, outcome, changes.get(outcome.address))
     elif details.plan is not None:
         requests = {each.id: each for each in details.plan.change_requests}
         for change in (*details.plan.changes, *details.plan.not_applied):
@@ -49,7 +55,7 @@ def sort_by_expiry(requests: Iterable[WaitingRequest]) -> tuple[WaitingRequest, 
 
     unique: dict[object, WaitingRequest] = {}
     for request in sorted(requests, key=get_key):
-        unique.setdefault(request.id or (request.target, request.address), request)
+        unique.setdefault((request.id or request.target, request.address), request)
     return tuple(unique.values())
 
 
@@ -60,15 +66,15 @@ def _waits(change: Change) -> bool:
 
 
 def _make_from_change(target: str, change: Change, request: ChangeRequest | None) -> WaitingRequest:
-    gate = change.gate
-    if gate.request_plan in REPLACES:  # the request that is open now will be canceled
-        request = None
+    gate, id_ = change.gate, change.gate.change_request
+    if gate.request_plan in REPLACES or gate.verdict not in _FILED:
+        request, id_ = None, None  # a request that is open now will be canceled
     voted = tuple(vote.person for vote in request.votes if vote.approved) if request else ()
     unable = {*gate.cannot_approve, *voted}
     return WaitingRequest(
         target=target,
         address=change.address,
-        id=request.id if request is not None else None,
+        id=id_,
         waiting_for=tuple(sorted(set(gate.approvers.list_emails()) - unable)),
         expires_at=request.expires_at if request is not None else "",
         quorum=gate.quorum,
@@ -77,10 +83,12 @@ def _make_from_change(target: str, change: Change, request: ChangeRequest | None
     )
 
 
-def _make_from_outcome(target: str, outcome: Outcome) -> WaitingRequest:
+def _make_from_outcome(target: str, outcome: Outcome, change: Change | None) -> WaitingRequest:
+    """Return what an outcome waits for, as its request says it, else as the plan has forecast."""
     awaited = outcome.awaits
     if awaited is None:
-        return WaitingRequest(target, outcome.address, outcome.change_request, (), url=outcome.url)
+        gate = change.gate if change is not None else NO_GATE
+        awaited = Awaited(gate.quorum, gate.approvers)
     return WaitingRequest(
         target=target,
         address=outcome.address,

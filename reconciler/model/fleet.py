@@ -86,8 +86,9 @@ class DriftCause:
     Attributes:
         person: who made them; None if that is not known.
         kind: of the resources.
-        path: of the field; "" for a whole resource that was created or deleted.
-        live: the value that all of them have now; None also for a deleted resource.
+        path: of the field; "" for a whole resource that was deleted, or created again.
+        live: the value that all of them have now; for a whole resource, None if it is missing and
+            True if it exists although it is declared absent.
         targets: where, by name.
         addresses: of the resources, each once.
 

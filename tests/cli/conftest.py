@@ -1,11 +1,13 @@
 """Fixtures: a code host on loopback, and what a build's environment says of it."""
 
 import json
+from functools import partial
 
 import pytest
 
 from tests import acme, factories
 from tests.code_hosts import TOKEN, serving
+from tests.project_fleet import build_fleet
 
 
 @pytest.fixture
@@ -44,3 +46,9 @@ def github(code_host, tmp_path):
         "GITHUB_TOKEN": TOKEN,
         "RUNNER_TEMP": str(tmp_path / "temp"),
     }
+
+
+@pytest.fixture
+def fleet(world):
+    """A function that makes a repository with four targets (`build_fleet`)."""
+    return partial(build_fleet, world)

@@ -4,95 +4,16 @@ import json
 import shutil
 
 import pytest
-import yaml
 
 from tests import acme
 from tests.factories import gated
+from tests.project_fleet import TARGETS, results, without_times
 
-TARGETS = ("eu-1", "eu-2", "us-1", "us-2")
 DOCUMENT = ["format_version", "mode", "commit", "targets", "causes", "exit_code"]
 RESULT = [
     *("target", "exit_code", "seconds", "requests", "summary", "skipped_because", "error"),
 ]
 FLAG = "FeatureFlag/acme/{}/{}"
-
-
-def project(name, number, *flags, **more):
-    return {"name": name, "id": number, "feature_flags": list(flags), **more}
-
-
-def settings(targets=TARGETS, **own):
-    """Each target has a project of the same name, and its own variable for the key."""
-    return {
-        "version": 1,
-        "defaults": {"paths": ["config"], "organization": "acme"},
-        "targets": {
-            name: {
-                "projects": {"Web": name},
-                "api_key_env": f"POSTHOG_KEY_{number}",
-                **own.get(name.replace("-", "_"), {}),
-            }
-            for number, name in enumerate(targets, 1)
-        },
-    }
-
-
-KEYS = {f"POSTHOG_KEY_{number}": "phx_ci" for number in range(1, 40)}
-
-
-class Fleet:
-    """A repository with several targets on one sandbox."""
-
-    def __init__(self, repo):
-        self.repo, self.folder, self.sandbox = repo, repo.folder, repo.sandbox
-
-    def run(self, *arguments, **extra):
-        return self.repo.run(*arguments, **{**KEYS, **extra})
-
-    def edit(self, project, rollout, person):
-        """Somebody changes the flag of a project."""
-        path = f"/api/projects/{project}/feature_flags/"
-        (flag,) = self.sandbox.call("GET", path, token="phx_ci")[1]["results"]
-        filters = {"groups": [{"properties": [], "rollout_percentage": rollout}]}
-        status, _ = self.sandbox.call(
-            "PATCH", f"{path}{flag['id']}/", {"filters": filters}, token=f"phx_{person}"
-        )
-        assert 200 == status
-
-    def document(self, *arguments, code=None):
-        done = self.run(*arguments, "--format", "json")
-        assert code is None or done.code == code, (done.code, done.out, done.err)
-        return done.json
-
-
-@pytest.fixture
-def fleet(world):
-    """Four targets with one flag; two of them differ from the files."""
-
-    def make(rollouts=(50, 50, 10, 10), policies=(), **own):
-        projects = [
-            project(name, number, acme.live_flag("a", rollout), approval_policies=list(policies))
-            for number, (name, rollout) in enumerate(zip(TARGETS, rollouts, strict=True), 1)
-        ]
-        repo = world(acme.seed(projects=projects))
-        repo.write("reconciler.yaml", yaml.safe_dump(settings(**own)))
-        document = acme.flag("a", 50)
-        del document["metadata"]["organization"]
-        repo.write("config/flags.yaml", document)
-        repo.commit()
-        return Fleet(repo)
-
-    return make
-
-
-def without_times(document):
-    for result in document["targets"]:
-        result.pop("seconds")
-    return document
-
-
-def results(document):
-    return {row["target"]: row["exit_code"] for row in document["targets"]}
 
 
 def test_the_document_has_the_keys_of_the_interface_and_is_kept(fleet):

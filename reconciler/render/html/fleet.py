@@ -50,7 +50,7 @@ _BADGES: Final = {
     State.SKIPPED: "loud",
     State.WAITING: "wait",
     State.CHANGES: "loud",
-    State.CLEAN: "clean",
+    State.CLEAN: "fine",
 }
 
 
@@ -73,6 +73,7 @@ class TargetRow:
     view: TargetView
     words: str
     badge: str
+    text: str  # beside the badge
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ def render_fleet(report: FleetReport, load: LoadDetails) -> str:
             script=script,
             policy=page.make_policy(style, script),
             facts=tuple(_list_facts(report)),
-            totals=shared.describe_totals(report),
+            totals=shared.describe_requests(report),
             tiles=tuple(_list_tiles(report)),
             rows=rows,
             requests=tuple(_list_requests(report.waiting, anchors)),
@@ -168,7 +169,8 @@ def _list_rows(report: FleetReport) -> Iterator[TargetRow]:
     views = sorted(shared.list_views(report), key=lambda view: order.index(view.state))
     for number, view in enumerate(views, 1):
         words = shared.describe_state(report.mode, view.state)
-        yield TargetRow(f"t{number}", view, words, _BADGES[view.state])
+        text = view.result.skipped_because or view.text
+        yield TargetRow(f"t{number}", view, words, _BADGES[view.state], text)
 
 
 def _list_requests(

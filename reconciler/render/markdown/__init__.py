@@ -53,7 +53,7 @@ def outcomes(
 def fleet(
     report: FleetReport,
     options: RenderOptions,  # noqa: ARG001  a comment looks the same everywhere
-    load: LoadDetails,  # noqa: ARG001  a comment has no space for them
+    load: LoadDetails,
 ) -> str:
     """Return what became of the targets of a fleet, as a comment or an issue."""
-    return format_fleet(report)
+    return format_fleet(report, load)

@@ -52,7 +52,7 @@ def format_comment(plan: Plan, options: RenderOptions, *, drift: bool) -> str:
         *_format_refusal(plan),
     ]
     room = CAP - _SPARE - sum(map(measure, (*top, *bottom)))
-    shown, missing = _format_changes(plan.writes, room, plan.host, drift=drift)
+    shown, missing = format_changes(plan.writes, room, plan.host, drift=drift)
     where = [_describe_missing(missing, options, drift=drift)] if missing else []
     return "\n\n".join((*top, *shown, *where, *bottom)) + "\n"
 
@@ -139,7 +139,7 @@ def _format_schedules(plan: Plan, room: int, *, drift: bool) -> Iterator[str]:
         yield "\n".join(("#### Scheduled changes", "", *list_fitting(flags, draw, room)))
 
 
-def _format_changes(
+def format_changes(
     changes: Sequence[Change], room: int, host: str, *, drift: bool
 ) -> tuple[list[str], int]:
     """Return all changes if they fit, else some whole and some by name; how many are missing."""

@@ -3,15 +3,19 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from reconciler.model import DriftCause, FleetReport, WaitingRequest, format_time
-from reconciler.render.markdown.escape import escape_prose, format_code
+from reconciler.model import DriftCause, FleetMode, FleetReport, WaitingRequest, format_time
+from reconciler.render.markdown.comment import format_changes
+from reconciler.render.markdown.escape import escape_prose, escape_tag, format_code, format_code_tag
 from reconciler.render.markdown.size_limit import CAP, list_fitting, measure, take_fitting
 from reconciler.render.shared import fleet as shared
-from reconciler.render.shared.fleet import State, TargetView
+from reconciler.render.shared.fleet import LoadDetails, State, TargetView
 from reconciler.render.shared.phrases import count
 
 _SPARE: Final = 2_500  # for headings, counts, and where the whole is
 _MOST: Final = 200  # rows of one list
+_LEAST: Final = 400  # room below which a target has no changes
+_REST: Final = 60  # room for the number of changes that are left out
+_PLANNED: Final = frozenset({FleetMode.PLAN, FleetMode.DRIFT})
 _DOTS: Final = {
     State.FAILED: "🔴",
     State.REFUSED: "🔴",
@@ -23,8 +27,8 @@ _DOTS: Final = {
 }
 
 
-def format_fleet(report: FleetReport) -> str:
-    """Return the comment: totals, what failed and why, who has to approve, drift by cause, targets.
+def format_fleet(report: FleetReport, load: LoadDetails) -> str:
+    """Return the comment: totals, problems, who has to approve, drift by cause, targets, changes.
 
     Each list takes a share of the room; what does not fit is counted.
     """
@@ -41,7 +45,10 @@ def format_fleet(report: FleetReport) -> str:
     ):
         top += blocks
     room = CAP - _SPARE - sum(map(measure, top))
-    return "\n\n".join((*top, *_format_table(views, room))) + "\n"
+    table = list(_format_table(views, room // 2))
+    room -= sum(map(measure, table))
+    changes = _format_plans(views, report.mode, load, room)
+    return "\n\n".join((*top, *table, *changes)) + "\n"
 
 
 def _format_problems(views: Sequence[TargetView], room: int) -> Iterator[str]:
@@ -112,6 +119,37 @@ def _format_table(views: Sequence[TargetView], room: int) -> Iterator[str]:
     rest = f"\n\n… and {count(more, 'more target')}: a comment holds no more." if more else ""
     table = "\n".join((head, *kept))
     yield f"<details>{title}\n\n{table}{rest}\n\n</details>"
+
+
+def _format_plans(
+    views: Sequence[TargetView], mode: FleetMode, load: LoadDetails, room: int
+) -> Iterator[str]:
+    """Yield the changes of each target to unfold, as far as there is room for them."""
+    left = [view for view in views if mode in _PLANNED and _has_changes(view)]
+    drift = mode is FleetMode.DRIFT
+    for number, view in enumerate(left):
+        share = room // (len(left) - number)
+        if share < _LEAST:
+            more = count(len(left) - number, "more target")
+            yield f"… and the changes of {more}: a comment holds no more."
+            return
+        plan = load(view.result.target).plan
+        if plan is None or not plan.writes:
+            continue
+        name = format_code_tag(view.result.target)
+        title = f"<details><summary>{name} {escape_tag(view.text)}</summary>"
+        end = "</details>"
+        space = share - measure(title) - measure(end) - _REST
+        blocks, missing = format_changes(plan.writes, space, plan.host, drift=drift)
+        rest = [f"… and {count(missing, 'more change')}"] if missing else []
+        block = "\n\n".join((title, *blocks, *rest, end))
+        room -= measure(block)
+        yield block
+
+
+def _has_changes(view: TargetView) -> bool:
+    """Return whether the totals of a target count any change."""
+    return any(view.result.summary.get(action) for action in ("create", "update", "delete"))
 
 
 def _format_code(view: TargetView) -> str:

@@ -184,6 +184,14 @@ def describe_title(report: FleetReport) -> str:
     return f"fleet {report.mode}: {count(len(report.targets), 'target')}{where}{part}"
 
 
+def describe_next_step(report: FleetReport) -> str:
+    """Return how to see the changes of a target; nothing where no target has any."""
+    shows = report.mode in {FleetMode.PLAN, FleetMode.DRIFT}
+    if not shows or all(state is State.CLEAN for state, _ in count_states(report)):
+        return ""
+    return f"To see the changes of a target: reconciler {report.mode} --target NAME"
+
+
 def describe_state(mode: FleetMode, state: State) -> str:
     """Return the words for targets in a state, behind their number."""
     if state is State.CHANGES:
@@ -204,21 +212,30 @@ def describe_totals(report: FleetReport) -> str:
     parts = [
         f"{number:,} {describe_state(report.mode, state)}" for state, number in count_states(report)
     ]
+    listed = f": {', '.join(parts)}" if parts else ""
+    return f"{count(len(report.targets), 'target')}{listed}. {describe_requests(report)}"
+
+
+def describe_requests(report: FleetReport) -> str:
+    """Return `412 reads, 0 writes.`: what the whole fleet has sent."""
     reads = sum(result.requests.reads for result in report.targets)
     writes = sum(result.requests.writes for result in report.targets)
-    listed = f": {', '.join(parts)}" if parts else ""
-    return (
-        f"{count(len(report.targets), 'target')}{listed}. "
-        f"{count(reads, 'read')}, {count(writes, 'write')}."
-    )
+    return f"{count(reads, 'read')}, {count(writes, 'write')}."
 
 
 def describe_cause(cause: DriftCause) -> str:
     """Return `dana@acme.test set filters.groups[0].rollout_percentage to 100`."""
-    who = cause.person or "somebody unknown"
-    if not cause.path:
-        return f"{who} created or deleted it"
-    return f"{who} set {cause.path} to {values.format_flow(cause.live)}"
+    who, value = cause.person, values.format_flow(cause.live)
+    if who is None:
+        what = f"{cause.path} is {value}" if cause.path else _describe_existence(cause)
+        return f"{what}; who changed it is not known"
+    if cause.path:
+        return f"{who} set {cause.path} to {value}"
+    return f"{who} deleted it" if cause.live is None else f"{who} created it again"
+
+
+def _describe_existence(cause: DriftCause) -> str:
+    return "it is missing" if cause.live is None else "it exists, but is declared absent"
 
 
 def describe_extent(cause: DriftCause) -> str:
@@ -235,7 +252,7 @@ def count_resources(cause: DriftCause) -> str:
 
 def describe_waiting(request: WaitingRequest) -> str:
     """Return who can still approve, and how many approvals are needed."""
-    people = list_some(request.waiting_for) or "nobody that this key can see"
+    people = list_some(request.waiting_for) or "people whom this key cannot see"
     number = request.quorum
     left = max(number - len(request.approved_by), 1) if number is not None else None
     need = "approval" if left is None else count(left, "approval")

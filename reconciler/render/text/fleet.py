@@ -143,5 +143,7 @@ def _format_rest(number: int) -> Iterator[str]:
 
 def _format_totals(report: FleetReport, options: RenderOptions) -> str:
     worst = next(iter(shared.count_states(report)), (State.CLEAN, 0))[0]
-    text = escape(shared.describe_totals(report))
-    return paint(text, _STYLES[worst], on=options.color)
+    lines = wrap(shared.describe_totals(report), indent="", width=options.width)
+    more = shared.describe_next_step(report) if options.zoom is not Zoom.TOTALS else ""
+    painted = [paint(line, _STYLES[worst], on=options.color) for line in lines]
+    return "\n".join((*painted, *filter(None, (more,))))

@@ -11,8 +11,8 @@ from reconciler.errors import ConfigError, PermissionDeniedError
 from reconciler.planfile import results
 from reconciler.render import html, text
 from reconciler.render.shared import change_requests
-from reconciler.render.shared.options import Zoom
-from tests.unit.render import samples
+from reconciler.render.shared.options import RenderOptions, Zoom
+from tests.unit.render import fleet_samples, samples
 from tests.unit.render.shared.test_change_requests import PEOPLE, PLACE, ROLES, payload
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -21,7 +21,7 @@ SUFFIXES = {"text": "txt", "markdown": "md", "html": "html", "json": "json"}
 
 def check(name, shown):
     path = GOLDEN / name
-    for asset in ("page.css", "page.js"):  # to be looked at where they are
+    for asset in ("page.css", "page.js", "fleet.css", "fleet.js"):  # to be looked at where they are
         content = (Path(html.__file__).parent / asset).read_text(encoding="utf-8")
         shown = shown.replace(content, f"/* {asset} */")
     shown = re.sub(r"'sha256-[^']*'", "'sha256-…'", shown)
@@ -101,6 +101,23 @@ def test_requests():
     check("request.txt", whole)
 
 
+@pytest.mark.parametrize("format_", ["text", "markdown", "json"])
+@pytest.mark.parametrize("mode", fleet_samples.ALL)
+def test_fleet(mode, format_):
+    sample = fleet_samples.ALL[mode]
+    look = RenderOptions(width=80)
+    shown = render.fleet(sample.report, sample.load, format=format_, options=look)
+
+    check(f"fleet-{mode}.{SUFFIXES[format_]}", shown)
+
+
+def test_fleet_page():
+    """The sections are those of `plan.html`, whose goldens are above."""
+    sample = fleet_samples.STATUSES
+
+    check("fleet-status.html", render.fleet(sample.report, sample.load, format="html"))
+
+
 def test_every_golden_file_is_made_by_a_test():
     """A file nobody writes any more would be believed for ever."""
     made = {f"{n}.{s}" for n in ("everything", "small", "nothing") for s in SUFFIXES.values()}
@@ -108,6 +125,8 @@ def test_every_golden_file_is_made_by_a_test():
     made |= {"everything-verbose.txt", "everything-narrow.ansi", "config-error.txt"}
     made |= {"told-resources.txt"}
     made |= {f"told.{suffix}" for suffix in (*SUFFIXES.values(), "sarif")}
+    made |= {f"fleet-{mode}.{s}" for mode in fleet_samples.ALL for s in ("txt", "md", "json")}
+    made |= {"fleet-status.html"}
     made |= {"api-error.txt", "change_requests.txt", "request.txt", "apply.json"}
 
     assert {path.name for path in GOLDEN.iterdir()} == made
