@@ -14,8 +14,9 @@ from typing import Final
 
 from reconciler.errors import ReconcilerError
 from reconciler.files import result_files
-from reconciler.fleet import target_folder, waiting
+from reconciler.fleet import target_folder
 from reconciler.fleet.causes import CauseGroups
+from reconciler.fleet.waiting import WaitingRequests
 from reconciler.model import (
     INTERRUPTED,
     FleetMode,
@@ -23,7 +24,6 @@ from reconciler.model import (
     Problem,
     Shard,
     TargetResult,
-    WaitingRequest,
     worst_exit_code,
 )
 from reconciler.planfile import fleet
@@ -63,12 +63,12 @@ def combine_targets(
 
     """
     results: list[TargetResult] = []
-    requests: list[WaitingRequest] = []
+    requests = WaitingRequests()
     groups = CauseGroups()
     for target, folder in sorted(folders.items()):
         result, details = target_folder.read_target(folder, target, mode)
         results.append(result)
-        requests.extend(waiting.list_waiting(target, details))
+        requests.add(target, details)
         if mode is FleetMode.DRIFT and details.plan is not None:
             groups.add(target, details.plan)
     code = worst_exit_code(result.exit_code for result in results)
@@ -77,7 +77,7 @@ def combine_targets(
         commit=commit,
         targets=tuple(results),
         causes=groups.list_causes(),
-        waiting=waiting.sort_by_expiry(requests),
+        waiting=requests.list_by_expiry(),
         exit_code=INTERRUPTED if interrupted else code,
         shard=shard,
     )

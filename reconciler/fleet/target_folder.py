@@ -59,7 +59,7 @@ def write_result(folder: Path, mode: FleetMode, result: TargetResult) -> None:
         "error": result.error,
         "skipped_because": result.skipped_because,
         "summary": result.summary,
-        "files": [*_list_files(folder), SUMMARY],
+        "files": [*(() if result.exit_code is None else _list_files(folder)), SUMMARY],
     }
     text = format_document(codec.make_plain(document))
     result_files.write_private(os.fspath(folder / SUMMARY), text)
@@ -105,13 +105,12 @@ def read_result(folder: Path, target: str, mode: FleetMode) -> TargetResult:
 def read_details(folder: Path) -> TargetDetails:
     """Return the report beside its summary; raise OSError, ValueError or ReconcilerError."""
     summary = _read_json(folder / SUMMARY)
-    names = tuple(name for name in _list_files(folder) if name != SUMMARY)
+    names = Node(summary, "")["files"].each(Node.text)  # others are of an earlier run
     return TargetDetails(
         plan=_read_if(folder / "plan.json", names, codec.load_plan),
         outcomes=_read_if(folder / "outcomes.json", names, _parse_outcomes) or (),
         findings=codec.read_findings(summary.get("findings") or []),
         status=_read_if(folder / "status.json", names, _parse_object),
-        files=names,
     )
 
 
@@ -174,8 +173,9 @@ def _describe_outcome(outcome: Outcome) -> Problem:
 
 
 def _list_files(folder: Path) -> list[str]:
-    """Return the names of the files of a report that are in the folder."""
-    return sorted(path.name for path in folder.iterdir() if path.is_file())
+    """Return the names of the files in the folder, without the summary."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    return [name for name in names if name != SUMMARY]
 
 
 def _read_if(path: Path, names: tuple[str, ...], read: Callable[[str], _T]) -> _T | None:

@@ -1,6 +1,7 @@
 """List what waits for approval in one target, or will wait once a plan is applied."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -25,7 +26,39 @@ _FILED: Final = frozenset({Verdict.PENDING, Verdict.BLOCKED})  # the gate names 
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
-def list_waiting(target: str, details: TargetDetails) -> Iterator[WaitingRequest]:
+@dataclass
+class WaitingRequests:
+    """Collects what waits, one target after the other.
+
+    `status` of several targets lists a request of their common organization: here it is one.
+    """
+
+    _requests: dict[tuple[str, str, Address], WaitingRequest] = field(default_factory=dict)
+
+    def add(self, target: str, details: TargetDetails) -> None:
+        """Add what waits in one target."""
+        host = _find_host(details)
+        for request in _list_waiting(target, details):
+            key = (host, request.id or target, request.address)
+            self._requests.setdefault(key, request)
+
+    def list_by_expiry(self) -> tuple[WaitingRequest, ...]:
+        """Return requests, those that expire first at the top; without an expiry at the end."""
+        return tuple(sorted(self._requests.values(), key=_get_order))
+
+
+def _get_order(request: WaitingRequest) -> tuple[datetime, str, Address, str]:
+    expiry = parse_time(request.expires_at) or _NEVER
+    return (expiry, request.target, request.address, request.id or "")
+
+
+def _find_host(details: TargetDetails) -> str:
+    if details.status is not None:
+        return str(details.status.get("host"))
+    return details.plan.host if details.plan is not None else ""
+
+
+def _list_waiting(target: str, details: TargetDetails) -> Iterator[WaitingRequest]:
     """Yield what waits in one target: as status, as the results of apply, or as the plan has it."""
     if details.status is not None:
         yield from read_status_rows(target, details.status)
@@ -41,22 +74,6 @@ def list_waiting(target: str, details: TargetDetails) -> Iterator[WaitingRequest
             if _waits(change):
                 request = requests.get(change.gate.change_request or "")
                 yield _make_from_change(target, change, request)
-
-
-def sort_by_expiry(requests: Iterable[WaitingRequest]) -> tuple[WaitingRequest, ...]:
-    """Return requests, those that expire first at the top; without an expiry at the end.
-
-    `status` of several targets lists a request of their common organization: here it is one.
-    """
-
-    def get_key(request: WaitingRequest) -> tuple[datetime, str, Address, str]:
-        expiry = parse_time(request.expires_at) or _NEVER
-        return (expiry, request.target, request.address, request.id or "")
-
-    unique: dict[object, WaitingRequest] = {}
-    for request in sorted(requests, key=get_key):
-        unique.setdefault((request.id or request.target, request.address), request)
-    return tuple(unique.values())
 
 
 def _waits(change: Change) -> bool:

@@ -68,7 +68,6 @@ class TargetDetails:
         outcomes: what became of its changes.
         findings: of validate, or why the files cannot be used.
         status: the document of status.
-        files: names of the files in the folder.
 
     """
 
@@ -76,7 +75,6 @@ class TargetDetails:
     outcomes: tuple[Outcome, ...] = ()
     findings: tuple[Finding, ...] = ()
     status: Mapping[str, Any] | None = None
-    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

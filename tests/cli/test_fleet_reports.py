@@ -7,6 +7,7 @@ import pytest
 
 from tests import acme
 from tests.factories import gated
+from tests.fleets import make_fleet, several_sandboxes
 from tests.project_fleet import TARGETS, results, without_times
 
 DOCUMENT = ["format_version", "mode", "commit", "targets", "causes", "exit_code"]
@@ -107,7 +108,7 @@ def test_what_waits_is_listed_by_expiry_and_says_for_whom(fleet):
     status = fleet.document("fleet", "status", code=0)["waiting"]
 
     assert [("us-1", None), ("us-2", None)] == [(row["target"], row["id"]) for row in planned]
-    assert ["us-1", "us-2"] == [row["target"] for row in applied]
+    assert ["us-1", "us-2"] == sorted(row["target"] for row in applied)
     assert sorted(row["expires_at"] for row in applied) == [row["expires_at"] for row in applied]
     assert all(row["expires_at"] and row["url"] and row["quorum"] == 1 for row in applied)
     people = ["alice@acme.test", "bob@acme.test"]
@@ -161,6 +162,7 @@ def test_shards_merge_to_the_document_of_one_run(fleet):
     assert without_times(whole) == without_times(merged)
     assert without_times(json.loads((fleet.folder / "all" / "fleet.json").read_text())) == merged
     assert (fleet.folder / "all" / "us-2" / "plan.html").is_file()
+    assert (fleet.folder / "all" / "us-2.log").is_file()
     assert without_times(fleet.document("fleet", "merge", "all", code=2)) == merged
 
 
@@ -319,3 +321,49 @@ def test_a_repository_without_settings_is_a_fleet_of_one(world):
     done = repo.run("fleet", "plan", "--format", "json")
 
     assert {"default": 0} == results(done.json)
+
+
+def test_a_report_of_an_earlier_run_is_not_read_again(fleet):
+    """us-2 was planned before; now it is skipped, and its old plan says nothing."""
+    fleet = fleet(us_2={"needs": ["us-1"]}, policies=[acme.policy("feature_flag.update")])
+    fleet.run("fleet", "plan", "--out", "kept")
+
+    done = fleet.document("fleet", "plan", "--out", "kept", code=0)
+    lost = fleet.run("fleet", "plan", "--out", "kept", "--format", "json", POSTHOG_KEY_3="")
+
+    assert ["us-1", "us-2"] == [row["target"] for row in done["waiting"]]
+    assert (1, None) == (results(lost.json)["us-1"], results(lost.json)["us-2"])
+    assert [] == lost.json["waiting"]
+    assert "it needs us-1, which exited with 1" == lost.json["targets"][3]["skipped_because"]
+
+
+def test_a_request_that_several_targets_see_is_listed_once(fleet):
+    """`status` of each target lists the requests of the organization that they have in common."""
+    fleet = fleet(policies=[acme.policy("feature_flag.update")])
+    fleet.run("fleet", "apply", "--yes")
+
+    single = fleet.run("status", "--target", "eu-1", "--format", "json").json
+    several = fleet.document("fleet", "status", code=0)
+
+    ids = [row["id"] for row in single["requests"]]
+    assert 2 == len(ids)
+    assert ids == [row["id"] for row in several["waiting"]]
+
+
+def test_requests_of_other_hosts_are_others_even_with_the_same_id(tmp_path):
+    """Two sandboxes with one seed number their requests alike."""
+    with several_sandboxes(("eu", "us")) as sandboxes:
+        project = {
+            "name": "Web",
+            "id": 1,
+            "feature_flags": [acme.live_flag("a")],
+            "approval_policies": [acme.policy("feature_flag.update")],
+        }
+        seed = acme.seed(projects=[project])
+        fleet = make_fleet(tmp_path, sandboxes, eu=seed, us=seed)
+        fleet.settle(acme.flag("a", 50))
+        applied = fleet.fleet("apply", "--yes").json["waiting"]
+        status = fleet.fleet("status").json["waiting"]
+
+    assert ["eu", "us"] == [row["target"] for row in applied]
+    assert ["eu", "us"] == [row["target"] for row in status]

@@ -9,6 +9,7 @@ import click
 from reconciler import render
 from reconciler.cli import options
 from reconciler.cli.fleet import results
+from reconciler.cli.fleet.runner import LOG
 from reconciler.cli.session import Session
 from reconciler.errors import ReconcilerError
 from reconciler.files.working_tree import check_output
@@ -80,8 +81,11 @@ def _copy_reports(merged: MergedReport, out: Path) -> MergedReport:
                 fix="name an empty folder",
             )
         for target, folder in merged.folders.items():
+            log = folder.with_name(f"{target}{LOG}")
             if folder.is_dir():
                 shutil.copytree(folder, copies[target], symlinks=True)
+            if log.is_file():
+                shutil.copy(log, out, follow_symlinks=False)
     except OSError as error:
         raise ReconcilerError(
             f"--out {out} cannot be written",

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from reconciler.fleet import waiting
 from reconciler.fleet.causes import CauseGroups
+from reconciler.fleet.waiting import WaitingRequests
 from reconciler.model import (
     FleetMode,
     FleetReport,
@@ -50,21 +50,17 @@ class Sample:
     def __init__(self, mode, targets, **more):
         self.details = {result.target: details for result, details in targets}
         rows = tuple(result for result, _ in targets)
-        groups = CauseGroups()
+        groups, requests = CauseGroups(), WaitingRequests()
         for name, details in self.details.items():
+            requests.add(name, details)
             if mode is FleetMode.DRIFT and details.plan is not None:
                 groups.add(name, details.plan)
-        requests = (
-            request
-            for name, details in self.details.items()
-            for request in waiting.list_waiting(name, details)
-        )
         self.report = FleetReport(
             mode,
             COMMIT,
             tuple(sorted(rows, key=lambda row: row.target)),
             groups.list_causes(),
-            waiting.sort_by_expiry(requests),
+            requests.list_by_expiry(),
             worst_exit_code(row.exit_code for row in rows),
             **more,
         )
