@@ -162,8 +162,13 @@ def alter_answer(statement, status, data):
     if statement.is_about_status:
         return 418, data
     body = json.loads(data)
-    if any(isinstance(wanted, Keys) and not wanted.only for wanted in statement.expected.values()):
-        del body["id"]
+    open_keys = [
+        wanted.keys
+        for wanted in statement.expected.values()
+        if isinstance(wanted, Keys) and not wanted.only
+    ]
+    if open_keys:
+        del body[min(open_keys[0])]
     else:
         body = alter_value(body, statement.path.removeprefix("body").lstrip("."))
     return status, json.dumps(body).encode()

@@ -4,9 +4,8 @@ from typing import Final
 
 from reconciler.conformance.exchange import ProbeSkippedError, set_aside
 from reconciler.conformance.scene import Scene, rollout
-from reconciler.conformance.scratch import PREFIX
+from reconciler.conformance.scratch import NOBODY, PREFIX
 
-NOBODY: Final = "00000000-0000-4000-8000-000000000000"  # the id of nothing
 INERT: Final = f"{PREFIX}inert"  # an action key that gates nothing (contract 3.6)
 SECOND_INERT: Final = f"{PREFIX}quorum"
 _LOG_NEEDS: Final = "the scope activity_log:read and the plan's activity log"

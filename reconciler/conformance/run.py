@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from reconciler.conformance import gate_probes, judgement, probes, scratch
+from reconciler.conformance import access_probes, gate_probes, judgement, probes, scratch
 from reconciler.conformance.exchange import (
     InterruptedProbeError,
     ProbeSkippedError,
@@ -33,6 +33,8 @@ PROBES: Final[Mapping[str, Callable[[Scene], None]]] = MappingProxyType(
         "secrets": gate_probes.probe_secrets,
         "rollouts": gate_probes.probe_rollouts,
         "holdouts": probes.probe_holdouts,
+        "rules": access_probes.probe_rules,
+        "settings": access_probes.probe_settings,
         "reserved": gate_probes.probe_reserved_key,
     }
 )

@@ -1,7 +1,8 @@
 """The project that is probed: what is in it, what of it is ours, and how ours is removed.
 
 Ours is what carries our mark: flags and holdouts by their prefix, policies by a key in their
-`approver_config` (unknown keys are kept, contract 3.1). Nothing else is ever written to. A run
+`approver_config` (unknown keys are kept, contract 3.1). A rule has no room for a mark: ours says
+what holds without it, and its author is the key's user. Nothing else is ever written to. A run
 that was killed leaves marked objects behind, which the next run finds by listing.
 """
 
@@ -15,6 +16,8 @@ from reconciler.model import Payload, encode_part
 
 PREFIX: Final = "reconciler-probe-"
 MARK: Final = "reconciler_probe"
+NOBODY: Final = "00000000-0000-4000-8000-000000000000"  # the id of nothing
+OWN_TYPE, OWN_LEVEL = "toolbar", "viewer"  # of our rule: everybody has this level without it
 _OPEN: Final = ("pending", "approved")
 _GONE: Final = frozenset({403, 404})  # this server has no holdouts, or the key may not read them
 
@@ -74,6 +77,7 @@ def read_contents(
         *(_leftover("policy", policy, policy.get("action_key")) for policy in own_policies),
         *_list_open_requests(recorder, project),
         *_list_holdouts(recorder, project),
+        *_list_rules(recorder, project),
         *(_leftover("flag", flag, flag.get("key")) for flag in own_flags),
     )
     return Contents(
@@ -140,6 +144,30 @@ def _list_holdouts(recorder: Recorder, project: ScratchProject) -> Iterator[Left
             yield _leftover("holdout", holdout, holdout.get("name"))
 
 
+def _list_rules(recorder: Recorder, project: ScratchProject) -> Iterator[Leftover]:
+    try:
+        listed = recorder.writer.get(project.path("resource_access_controls"))
+    except ApiError as error:
+        if error.status in _GONE:
+            return
+        raise
+    rows = listed.get("access_controls") if isinstance(listed, dict) else None
+    for row in rows if isinstance(rows, list) else ():
+        if isinstance(row, dict) and is_own_rule(row, project.user_id):
+            yield Leftover("access_rule", OWN_TYPE, OWN_TYPE)
+
+
+def is_own_rule(rule: Mapping[str, Any], user_id: int) -> bool:
+    """Return whether an access rule is the one that the probes set."""
+    is_general = all(rule.get(name) is None for name in ("role", "organization_member"))
+    return (
+        is_general
+        and rule.get("resource_id") is None
+        and (rule.get("resource"), rule.get("access_level")) == (OWN_TYPE, OWN_LEVEL)
+        and rule.get("created_by") == user_id
+    )
+
+
 def _remove_one(recorder: Recorder, project: ScratchProject, leftover: Leftover) -> None:
     match leftover.kind:
         case "policy":
@@ -148,6 +176,9 @@ def _remove_one(recorder: Recorder, project: ScratchProject, leftover: Leftover)
             _end_request(recorder, project, leftover.id)
         case "holdout":
             recorder.call("", "DELETE", project.path("experiment_holdouts", leftover.id))
+        case "access_rule":
+            body = {"resource": leftover.id, "access_level": None}
+            recorder.call("", "PUT", project.path("resource_access_controls"), body)
         case _:
             _delete_flag(recorder, project, leftover.id)
 

@@ -6,6 +6,7 @@ the sandbox in each of its profiles.
 
 from typing import Final
 
+from reconciler.conformance.access_statements import RULES, SETTINGS
 from reconciler.conformance.flag_statements import FLAGS, HOLDOUTS, ROLLOUTS
 from reconciler.conformance.gate_statements import CONDITIONS, ENABLE, GATE
 from reconciler.conformance.policy_statements import ACCESS, POLICIES
@@ -23,4 +24,6 @@ STATEMENTS: Final[tuple[Statement, ...]] = (
     *ENABLE,
     *ROLLOUTS,
     *HOLDOUTS,
+    *RULES,
+    *SETTINGS,
 )

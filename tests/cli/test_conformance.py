@@ -46,10 +46,11 @@ def live(sandbox):
             if request["state"] in {"pending", "approved"}
         ],
         "holdouts": [h["name"] for h in project.get("experiment_holdouts", ())],
+        "rules": [(r["resource"], r["access_level"]) for r in project.get("access_controls", ())],
     }
 
 
-EMPTY = {"flags": [], "policies": [], "requests": [], "holdouts": []}
+EMPTY = {"flags": [], "policies": [], "requests": [], "holdouts": [], "rules": []}
 
 
 def test_nothing_differs_and_nothing_is_left(repo):
@@ -78,6 +79,21 @@ def test_the_document_has_every_statement(repo):
     assert all(
         row["seen"]["reason"] for row in document["statements"] if row["result"] == "not_tried"
     )
+
+
+@pytest.mark.parametrize(
+    ("author", "kept", "expected"), [(11, [], "holds"), (12, [("toolbar", "viewer")], "not_tried")]
+)
+def test_an_access_rule_of_others_stays_and_one_of_ours_goes(world, author, kept, expected):
+    """What a killed run left has its author and level; a rule of others leaves rules untried."""
+    rule = {"resource": "toolbar", "access_level": "viewer", "created_by": author}
+    repo = world(changed(lambda acme: acme["projects"][1].update(access_controls=[rule])))
+    repo.token = "phx_olga"
+    done = repo.run(*COMMAND, "--format", "json")
+    results = {row["id"]: row["result"] for row in done.json["statements"]}
+
+    assert results["rules.set:status"] == expected
+    assert live(repo.sandbox) == {**EMPTY, "rules": kept}
 
 
 def test_without_a_second_key_two_people_are_not_tried(repo):
