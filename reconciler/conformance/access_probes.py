@@ -29,8 +29,8 @@ def probe_rules(scene: Scene) -> None:
     if known.status != _OK or any(row.get("resource") == OWN_TYPE for row in others):
         return
     body = {"resource": OWN_TYPE, "access_level": OWN_LEVEL}
-    made = recorder.call("rules.set", "PUT", types, body)
-    if set_aside(recorder, made, _WRITE):
+    answered = recorder.call("rules.set", "PUT", types, body)
+    if set_aside(recorder, answered, _WRITE):
         return
     for name, fields in (
         ("unknown_level", {"access_level": "nobody"}),
