@@ -34,6 +34,8 @@ class News:
     notes: Sequence[str] = ()  # the same as sentences, for people
     page: str | None = None  # where people act
     command: str = ""  # with which they act
+    targets: Sequence[str] = ()  # of a fleet; `target` is then a phrase
+    requests: Sequence[Mapping[str, Any]] = ()  # facts about several change requests
 
 
 def is_slack(url: str) -> bool:
@@ -66,6 +68,8 @@ def _build_document(news: News) -> dict[str, Any]:
         "url": news.url,
         **({"request": dict(news.request)} if news.request is not None else {}),
         **({"command": news.command} if news.command else {}),
+        **({"targets": list(news.targets)} if news.targets else {}),
+        **({"requests": [dict(row) for row in news.requests]} if news.requests else {}),
     }
 
 

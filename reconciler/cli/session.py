@@ -134,6 +134,11 @@ class Session(Console):
         return environment.detect(self.environ)
 
     @property
+    def is_in_fleet(self) -> bool:
+        """Return whether the run is that of one target of a fleet."""
+        return self.surroundings.control is not None
+
+    @property
     def is_stopped(self) -> bool:
         """Return whether the run is a part of a fleet that has stopped it."""
         control = self.surroundings.control

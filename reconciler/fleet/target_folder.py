@@ -102,6 +102,15 @@ def read_result(folder: Path, target: str, mode: FleetMode) -> TargetResult:
         return _report_damage(folder, target, SUMMARY, error)
 
 
+def read_filed(folder: Path) -> tuple[Mapping[str, Any], ...]:
+    """Return facts about the change requests that a run has filed; none where it cannot be read."""
+    try:
+        rows = _read_json(folder / SUMMARY).get("filed") or ()
+    except _UNREADABLE:  # the result of the target says so
+        return ()
+    return tuple(row for row in rows if isinstance(row, dict))
+
+
 def read_details(folder: Path) -> TargetDetails:
     """Return the report beside its summary; raise OSError, ValueError or ReconcilerError."""
     summary = _read_json(folder / SUMMARY)

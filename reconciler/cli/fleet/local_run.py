@@ -15,11 +15,10 @@ from reconciler.cli.session import Session
 from reconciler.cli.signals import catch_interrupts
 from reconciler.errors import ReconcilerError
 from reconciler.files.working_tree import check_output
-from reconciler.fleet import combine, target_folder
+from reconciler.fleet import target_folder
 from reconciler.fleet.local import LocalFleet, LocalLimits
 from reconciler.fleet.target_run import TargetRun
 from reconciler.fleet.waves import Waves
-from reconciler.git import repository
 from reconciler.model import FleetMode, TargetResult
 from reconciler.render.text.fleet import format_ended
 
@@ -31,15 +30,7 @@ def run_fleet(session: Session, options: FleetOptions) -> int:
     folder = open_folder(session, options.out)
     folders = {name: folder / name for name in chosen.targets}
     was_interrupted = _run_targets(session, options, chosen, folders)
-    report = combine.combine_targets(
-        folders,
-        mode=options.mode,
-        commit=_read_commit(session),
-        shard=chosen.shard,
-        interrupted=was_interrupted,
-    )
-    out = folder if options.out is not None else None
-    return results.finish(session, report, folders, form=options.format, out=out)
+    return results.report_targets(session, options, chosen, folder, interrupted=was_interrupted)
 
 
 def open_folder(session: Session, out: str | None) -> Path:
@@ -115,9 +106,3 @@ def _show(
     if not event_log.emit_event("target.ended", **facts):
         color = session.has_color(session.err)
         lines.ended(format_ended(options.mode, ended, color=color))
-
-
-def _read_commit(session: Session) -> str | None:
-    """Return the commit that is checked out; None outside git, and before the first."""
-    state = repository.read_state(session.folder())
-    return state.head if state is not None else None

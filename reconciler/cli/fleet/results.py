@@ -5,12 +5,44 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from reconciler import render
+from reconciler.cli.fleet.choice import FleetChoice
+from reconciler.cli.fleet.subcommands import FleetOptions
+from reconciler.cli.notifications import fleet as notify_fleet
 from reconciler.cli.session import Session
 from reconciler.files import result_files
 from reconciler.fleet import combine, target_folder
+from reconciler.git import repository
 from reconciler.model import FleetReport, TargetDetails
 from reconciler.planfile import fleet
 from reconciler.render.shared.options import RenderOptions, Zoom
+
+
+def report_targets(
+    session: Session,
+    options: FleetOptions,
+    chosen: FleetChoice,
+    folder: Path,
+    *,
+    interrupted: bool,
+) -> int:
+    """Combine the reports in `folder`, notify, print the report, and return its exit code."""
+    folders = {name: folder / name for name in chosen.targets}
+    report = combine.combine_targets(
+        folders,
+        mode=options.mode,
+        commit=_read_commit(session),
+        shard=chosen.shard,
+        interrupted=interrupted,
+    )
+    notify_fleet.notify(session, chosen.targets, report, folders)
+    out = folder if options.out is not None else None
+    return finish(session, report, folders, form=options.format, out=out)
+
+
+def _read_commit(session: Session) -> str | None:
+    """Return the commit that is checked out; None outside git, and before the first."""
+    state = repository.read_state(session.folder())
+    return state.head if state is not None else None
 
 
 def finish(

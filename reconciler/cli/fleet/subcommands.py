@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from reconciler.cli import options
+from reconciler.cli.notifications import delivery
 from reconciler.cli.session import Session
 from reconciler.errors import UsageError
 from reconciler.model import FleetMode
@@ -65,6 +66,9 @@ def make_command(mode: FleetMode, single: click.Command, body: Body) -> click.Co
         context = click.get_current_context()
         own = {name: values.pop(name) for name in ("shard", "out", "format_", "target_timeout")}
         workers, yes = values.pop("concurrency"), values.pop("yes", False)
+        if "notify" in values:  # the messages are about all targets
+            names = ("notify", "notify_format", "notify_marker")
+            delivery.keep_options(*(values[name] for name in names if name in values))
         given = FleetOptions(
             mode,
             context.meta[_WORDS],

@@ -26,6 +26,7 @@ from reconciler.git import repository
 SECRET: Final = "RECONCILER_NOTIFY_SECRET"  # noqa: S105  the name of the variable, not its value
 _VARIABLE: Final = "env:"  # of a URL that an environment variable holds
 _OPTIONS: Final = "reconciler.notify"
+_FLEET: Final = "*"  # instead of the name of a target
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +123,17 @@ def add_options(
             notify_marker: str | None = None,
             **others: Any,
         ) -> int:
-            options = NotifyOptions(notify, notify_format, notify_marker)
-            click.get_current_context().meta[_OPTIONS] = options
+            keep_options(notify, notify_format, notify_marker)
             return command(**others)
 
         return marker_option(inner) if has_marker else inner
 
     return decorate
+
+
+def keep_options(urls: tuple[str, ...], form: str, marker: str | None = None) -> None:
+    """Keep in the context of the command what it says about notifications."""
+    click.get_current_context().meta[_OPTIONS] = NotifyOptions(urls, form, marker)
 
 
 def is_requested() -> bool:
@@ -143,15 +148,37 @@ def list_receivers(session: Session, target: Target) -> tuple[Receiver, ...]:
     """
     options: NotifyOptions = click.get_current_context().meta[_OPTIONS]
     urls = options.urls or tuple(_resolve(session, target))
-    receivers = []
-    for url in dict.fromkeys(urls):
-        slack = options.format == "slack" or (options.format == "auto" and webhook.is_slack(url))
-        digest = _digest_url(target.name, url)
-        place = options.marker or _locate_marker(session, digest)
-        if options.marker and len(urls) > 1:
-            place = f"{place}-{digest}"
-        receivers.append(Receiver(url, slack, Marker(place), session.environ.get(SECRET)))
-    return tuple(receivers)
+    return tuple(
+        _make_receiver(session, options, url, target.name, is_only=len(urls) == 1)
+        for url in dict.fromkeys(urls)
+    )
+
+
+def group_receivers(
+    session: Session, targets: Iterable[Target]
+) -> tuple[tuple[Receiver, tuple[str, ...]], ...]:
+    """Return each webhook of a fleet once, with the names of the targets that it hears of."""
+    options: NotifyOptions = click.get_current_context().meta[_OPTIONS]
+    names: dict[str, list[str]] = {}
+    for target in targets:
+        for url in dict.fromkeys(options.urls or _resolve(session, target)):
+            names.setdefault(url, []).append(target.name)
+    return tuple(
+        (_make_receiver(session, options, url, _FLEET, is_only=len(names) == 1), tuple(heard))
+        for url, heard in names.items()
+    )
+
+
+def _make_receiver(
+    session: Session, options: NotifyOptions, url: str, about: str, *, is_only: bool
+) -> Receiver:
+    """Return a webhook with the marker for what it was sent about a target, or about a fleet."""
+    slack = options.format == "slack" or (options.format == "auto" and webhook.is_slack(url))
+    digest = _digest_url(about, url)
+    place = options.marker or _locate_marker(session, digest)
+    if options.marker and not is_only:
+        place = f"{place}-{digest}"
+    return Receiver(url, slack, Marker(place), session.environ.get(SECRET))
 
 
 def _resolve(session: Session, target: Target) -> Iterable[str]:

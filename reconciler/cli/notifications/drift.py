@@ -24,11 +24,11 @@ def notify(session: Session, target: Target, report: Plan) -> None:
 
     The webhooks of a target are for runs that nobody watches: on a terminal, only --notify sends.
     """
-    if not delivery.is_requested() and (not target.notify or terminal.can_ask()):
-        return
+    if session.is_in_fleet or not is_wanted(target):
+        return  # a fleet sends one message about all of its targets
     news = _collect_news(session, report)
-    if news.event == CLEAN and any(finding.code in LEFT_OUT for finding in report.findings):
-        return  # there is drift, which the filters of this run leave out
+    if news.event == CLEAN and leaves_out(report):
+        return
     for receiver in delivery.list_receivers(session, target):
         lines = receiver.marker.read_lines()
         state = next((line for line in lines if _STATE.fullmatch(line)), None)
@@ -39,8 +39,18 @@ def notify(session: Session, target: Target, report: Plan) -> None:
             delivery.remember(session, receiver, [news.digest, *others])
 
 
-def _collect_news(session: Session, report: Plan) -> News:
-    """Return names and a digest of the state. Values are used for the digest only."""
+def is_wanted(target: Target) -> bool:
+    """Return whether anybody is notified: at a terminal, only --notify sends."""
+    return delivery.is_requested() or (bool(target.notify) and not terminal.can_ask())
+
+
+def leaves_out(report: Plan) -> bool:
+    """Return whether there is drift that the filters of this run leave out."""
+    return any(finding.code in LEFT_OUT for finding in report.findings)
+
+
+def summarize_state(report: Plan) -> tuple[str, list[str]]:
+    """Return a digest of what has drifted, and the names. Values are used for the digest only."""
     drifted = [change for change in report.writes if change.hold is None]
     state = [
         [
@@ -52,12 +62,16 @@ def _collect_news(session: Session, report: Plan) -> News:
     ]
     text = json.dumps(codec.make_plain(state), sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest() if drifted else CLEAN
-    names = [_name_resource(change.address) for change in drifted]
-    title = f"PostHog has drifted: {count(len(drifted), 'resource')} of {report.target}"
+    return digest, [_name_resource(change.address) for change in drifted]
+
+
+def _collect_news(session: Session, report: Plan) -> News:
+    digest, names = summarize_state(report)
+    title = f"PostHog has drifted: {count(len(names), 'resource')} of {report.target}"
     return News(
-        event="drift" if drifted else CLEAN,
+        event="drift" if names else CLEAN,
         target=report.target,
-        title=title if drifted else f"PostHog matches the files again: {report.target}",
+        title=title if names else f"PostHog matches the files again: {report.target}",
         digest=digest,
         addresses=names[:MAX_LISTED],
         more=max(0, len(names) - MAX_LISTED),

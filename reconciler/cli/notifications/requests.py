@@ -148,6 +148,13 @@ class FiledRequests:
         payload, id_ = outcome.filed, outcome.change_request
         if payload is None or id_ is None or id_ in self._seen:
             return
+        able = outcome.awaits.approvers if outcome.awaits is not None else Approvers()
+        request = AskedRequest(str(outcome.address), payload, able, outcome.url)
+        if self.session.is_in_fleet:  # which sends one message about all of its targets
+            self._seen.add(id_)
+            news = describe_request(self.session, self.target, request)
+            self.session.report.facts.setdefault("filed", []).append(news.request)
+            return
         if self._receivers is None:
             self._receivers = delivery.list_receivers(self.session, self.target)
         if not self._receivers:
@@ -156,8 +163,6 @@ class FiledRequests:
         if len(self._seen) > MOST:
             self._rest.append(str(outcome.address))
             return
-        able = outcome.awaits.approvers if outcome.awaits is not None else Approvers()
-        request = AskedRequest(str(outcome.address), payload, able, outcome.url)
         self._submit(describe_request(self.session, self.target, request))
 
     def finish(self) -> None:
