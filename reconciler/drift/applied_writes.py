@@ -44,7 +44,7 @@ class WritePairing:
 
     approvals: Approvals
     spell: Spell
-    schedules: Schedules
+    schedules: Schedules  # of this flag
     _used: set[str] = field(default_factory=set)  # ids of requests
     _waiting: list[_Waiting] = field(default_factory=list)
 
@@ -58,16 +58,21 @@ class WritePairing:
         entry = write.entry
         if self._waiting and self._waiting[-1].write.write.entry.at - entry.at > 2 * APART:
             yield from self.finish()
+        change = Change(address, Action.UPDATE, live_id=entry.item)
+        near = self.approvals.list_near(change, entry)
+        applied = AppliedWrite(write, address, number)
+        if not near and not self.schedules:
+            yield applied
+            return
         before, after = read_entry(address, entry, self.spell)
         event = LogEvent(entry, write.action, None if write.before is None else before, after)
-        change = Change(address, Action.UPDATE, live_id=entry.item)
+        if schedules.may_have_written(change, event, self.schedules):
+            applied = replace(applied, is_scheduled=True)
         candidates = [
             (distance, request)
-            for distance, request in self.approvals.list_candidates(change, event)
-            if request.id not in self._used
+            for distance, request in near
+            if request.id not in self._used and self.approvals.fits(change, request, event)
         ]
-        is_scheduled = schedules.may_have_written(change, event, self.schedules)
-        applied = AppliedWrite(write, address, number, is_scheduled=is_scheduled)
         if candidates:
             self._waiting.append(_Waiting(applied, version, candidates))
         else:

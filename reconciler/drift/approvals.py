@@ -5,13 +5,13 @@ values that it proposed (contract 7.5).
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from reconciler.drift.activity_replay import LogEvent, Spell
 from reconciler.kinds import KINDS
-from reconciler.model import Change, ChangeRequest, LogAction, parse_time
+from reconciler.model import Change, ChangeRequest, Entry, LogAction, parse_time
 
 APART: Final = timedelta(
     seconds=10
@@ -34,22 +34,23 @@ class Approvals:
         """Return the request that this write applied; the nearest in time if several fit."""
         candidates = [
             (distance, request.id, request)
-            for distance, request in self.list_candidates(change, event)
+            for distance, request in self.list_near(change, event.entry)
+            if self.fits(change, request, event)
         ]
         return min(candidates)[2] if candidates else None
 
-    def list_candidates(
-        self, change: Change, event: LogEvent
-    ) -> list[tuple[timedelta, ChangeRequest]]:
-        """Return the requests that this write may have applied, and how far away in time."""
+    def list_near(self, change: Change, entry: Entry) -> Sequence[tuple[timedelta, ChangeRequest]]:
+        """Return the requests about this object that were applied at about the time of an entry.
+
+        Each has the person of the entry, and comes with its distance in time.
+        """
         return [
-            (abs(at - event.entry.at), request)
+            (abs(at - entry.at), request)
             for request in self._list_requests(change)
             if request.requester_id is not None
-            and request.requester_id == event.entry.user_id
+            and request.requester_id == entry.user_id
             and (at := _parse_applied_at(request)) is not None
-            and abs(at - event.entry.at) <= APART
-            and self._fits(change, request, event)
+            and abs(at - entry.at) <= APART
         ]
 
     def find_last(self, change: Change) -> ChangeRequest | None:
@@ -74,7 +75,7 @@ class Approvals:
         address = change.address
         return self._requests.get((address.kind, address.organization, change.live_id or ""), [])
 
-    def _fits(self, change: Change, request: ChangeRequest, event: LogEvent) -> bool:
+    def fits(self, change: Change, request: ChangeRequest, event: LogEvent) -> bool:
         """Return whether a request proposed what was written; a create has nothing to compare."""
         if event.action is LogAction.CREATED:
             return request.resource_id is None

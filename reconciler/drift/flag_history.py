@@ -105,7 +105,7 @@ class FlagHistory:
             self.lacks["before"] += 1
         if new is _UNKNOWN:
             self.lacks["after"] += 1
-            new = known
+            new = _UNKNOWN if _is_same(name, known, old) else known  # it has changed
         elif known is not _UNKNOWN and not _is_same(name, known, new):
             self.gaps += 1
         if name == "active" and old is _UNKNOWN and isinstance(new, bool):

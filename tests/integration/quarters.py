@@ -148,7 +148,9 @@ creations = st.fixed_dictionaries(
 which = st.integers(0, 5)
 steps = st.one_of(
     *[st.tuples(st.just("write"), people, which, bodies)] * 8,
-    st.tuples(st.just("create"), people, creations),
+    *[st.tuples(st.just("create"), people, creations)] * 2,
+    *[st.tuples(st.just("write"), people, which, st.just({"deleted": True}))] * 2,
+    st.tuples(st.just("write"), people, which, st.just({"deleted": False})),
     st.tuples(st.just("switch"), people, which, st.sampled_from(["enable", "disable", "archive"])),
     st.tuples(st.just("roll out"), people, which, percentages),
     *[st.tuples(st.just("approve"), which)] * 4,

@@ -37,6 +37,7 @@ from reconciler.plan.replay.report import Deciders, LogLimits, ReplayReport, Rep
 from reconciler.posthog.client import Reader
 
 _SCOPES: Final = ("FeatureFlag", "ExperimentHoldout")
+_WRITES: Final = frozenset({"created", "updated", "deleted", "restored"})
 _PEOPLE: Final = ("OrganizationMembership", "Role")
 
 
@@ -188,6 +189,8 @@ class _OrganizationReplay:
         chosen = self.query.projects or tuple(self.directory.projects[self.slug])
         question = Question(self.slug, _SCOPES, chosen, only_projects=bool(self.query.projects))
         for entry in self._log.iterate_entries(question, since=self.since, until=None):
+            if not entry.moves and entry.activity not in _WRITES:
+                continue  # such as a comment
             if entry.scope == "FeatureFlag":
                 self._entries += 1
                 self._first_entry = entry.written

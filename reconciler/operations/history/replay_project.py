@@ -133,8 +133,10 @@ class ProjectReplay:
         if history is None:
             history = FlagHistory.start(flag.payload if flag is not None else None)
             self.histories[entry.item] = history
+            place = (self._scope, entry.item)
+            scheduled = self._read.live.schedules.get(place)
             self._pairings[entry.item] = WritePairing(
-                self._approvals, self._spell, self._read.live.schedules
+                self._approvals, self._spell, {place: scheduled} if scheduled else {}
             )
         version = history.version
         write = history.take(entry)

@@ -69,6 +69,9 @@ _DOUBTS: Final = {  # the part of a hypothesis on which the answer depends -> wh
 }
 
 
+_SERVERS_DIFFER: Final = "servers of PostHog differ on whether the policy's conditions cover it"
+
+
 @dataclass(frozen=True, slots=True)
 class WriteFacts:
     """What is known of a write besides its entry.
@@ -169,10 +172,8 @@ class Judge:
         self, hypothesis: _Hypothesis, change: Change, former: LiveResource | None, actor: Actor
     ) -> Judgement:
         """Return what the gate would have done, if the past was like this."""
-        generation = hypothesis.generation
-        evaluations = self._get_evaluator(hypothesis).evaluate_calls(
-            change, former, generation, owner=hypothesis.owner
-        )
+        generation, engine = hypothesis.generation, self._get_evaluator(hypothesis)
+        evaluations = engine.evaluate_calls(change, former, generation, owner=hypothesis.owner)
         gated = [evaluation for evaluation in evaluations if evaluation.policy is not None]
         if generation is Generation.G1:  # the first action with a policy decides (contract 5.1)
             gated = sorted(gated, key=lambda each: _ORDER.index(each.action_match.action))[:1]
@@ -190,9 +191,10 @@ class Judge:
                 waiting=tuple(each.policy for each in waiting if each.policy is not None),
             )
         for evaluation in gated:
-            if not _is_certain(evaluation, generation):
-                action, policy = evaluation.action_match.action, evaluation.policy
-                return Judgement(None, action, policy, evaluation.note or "servers differ")
+            policy = evaluation.policy
+            passes = policy is not None and engine.people.find_bypass(policy).passes
+            if not passes and not _is_certain(evaluation, generation):
+                return Judgement(None, evaluation.action_match.action, policy, _SERVERS_DIFFER)
         if gated:
             why = _explain_passage(gated[0], hypothesis, actor)
             return Judgement(
@@ -291,9 +293,15 @@ def _explain_passage(evaluation: CallEvaluation, hypothesis: _Hypothesis, actor:
 
 
 def _build_change(address: Address, write: FlagWrite) -> tuple[Change, LiveResource | None]:
-    """Return a write as the change that the engine evaluates, and the flag before it."""
+    """Return a write as the change that the engine evaluates, and the flag before it.
+
+    What is not known is left out, so that the write seems to need no approval for it.
+    """
     after: Spec = {name: write.after[name] for name in _NEEDED if name in write.after}
     if write.before is None:
+        after = {"active": False, **after}  # PostHog creates flags active otherwise
+        if "filters" not in after:  # of a remote configuration it would take them as 100 %
+            after.pop("is_remote_configuration", None)
         return _make_change(address, Action.CREATE, after), None
     before = {name: write.before[name] for name in _NEEDED if name in write.before}
     after = {name: value for name, value in after.items() if name in before}
