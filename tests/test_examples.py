@@ -1,5 +1,6 @@
 """What newcomers meet first: the example, the demo, the README. All of it is run, not believed."""
 
+import json
 import os
 import re
 import shutil
@@ -70,6 +71,18 @@ def test_the_example_is_valid_and_has_nothing_to_warn_about():
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "Valid: 34 resources.\n"
+
+
+def test_the_rules_of_the_example_have_passing_tests():
+    """Ten rules, each with tests, also for changes that they let pass."""
+    command = [SCRIPT, "rules", "test", "--format", "json"]
+    done = subprocess.run(command, cwd=ACME, env=CLEAN, capture_output=True, text=True, check=False)
+    document = json.loads(done.stdout)
+
+    assert 0 == done.returncode, done.stdout
+    assert (10, []) == (document["summary"]["rules"], document["summary"]["untested"])
+    for rule in document["rules"]:
+        assert {rule["effect"], "pass"} == {test["expect"] for test in rule["tests"]}, rule["id"]
 
 
 def test_the_demo_ends_with_no_changes_in_time_and_leaves_nothing_behind(tmp_path):

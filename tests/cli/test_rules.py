@@ -191,6 +191,29 @@ def test_the_cause_of_a_change_is_that_of_its_fields(world):
     )
 
 
+def test_a_rule_sees_the_whole_spec_of_what_is_new(world):
+    """A new flag, and a new condition of an old one, are one field each: `spec` has all of them."""
+    everybody = "change.spec.filters.groups.exists(g, g.rollout_percentage == 100)"
+    repo = applied(world, rule(when=everybody, select=["FeatureFlag/*"]))
+    two = {"groups": [*groups(10)["groups"], *groups(100)["groups"]]}
+    gone = acme.flag("b", 10)
+    gone["metadata"]["lifecycle"] = {"state": "absent"}
+    repo.write("config/flags.yaml", acme.flag("a", filters=two), acme.flag("new", 100), gone)
+    repo.write("rules/all.yaml", rules(rule(when=everybody), rule("gone", "change.spec == {}")))
+    repo.commit()
+
+    code, rows = planned(repo)
+
+    found = {(row["code"], row["address"].split("/")[-1]) for row in rows}
+    assert 4 == code
+    assert {
+        ("rule-denied", "a"),
+        ("rule-denied", "new"),
+        ("rule-denied", "b"),  # by `gone`
+        ("rule-failed", "b"),  # by the other rule: a delete has no spec
+    } == found
+
+
 def test_select_limits_a_rule_to_addresses(world):
     repo = applied(world, rule(select=["FeatureFlag/*/Web/b*"]))
     roll_out(repo, a=100, b=100)

@@ -13,8 +13,14 @@ _EXAMPLE: Final = Address("FeatureFlag", ("organization", "project", "flag"))
 
 
 def build_row(change: Change) -> dict[str, Any]:
-    """Return `change`: the row of the plan's document, and the cause of the change as a whole."""
-    return {**codec.encode_change(change), "cause": str(find_cause(change))}
+    """Return `change`: the row of the plan's document, the cause as a whole, and the whole spec.
+
+    `spec` is what the files declare, also where nothing changes; empty for a delete. A list that is
+    new or gets longer is one field, so a rule about its items is complete only with it.
+    """
+    is_kept = change.desired is not None and change.action is not Action.DELETE
+    spec = codec.make_plain(change.desired.spec) if change.desired and is_kept else {}
+    return {**codec.encode_change(change), "cause": str(find_cause(change)), "spec": spec}
 
 
 def find_cause(change: Change) -> Cause:

@@ -122,7 +122,5 @@ def report_no_base() -> Finding:
     return Finding(
         NO_BASE,
         Severity.NOTICE,
-        "there is no base, so only the rules of the files judge this plan",
-        "a change to the files can change the rules with them",
-        "a base comes from a pull-request build, an earlier apply, or --base",
+        "no base is known, so only the rules of these files judge the plan",
     )
