@@ -127,11 +127,12 @@ class Plan:
     basis: PlanSnapshot | None = None  # what a saved plan was made from
     unrelated_drift: tuple[Address, ...] = ()  # drift that a pull request does not concern
     refusal: Refusal | None = None  # what `apply` will refuse, known before anything is sent
+    writes: tuple[Change, ...] = field(init=False, repr=False, compare=False)  # all but `none`
 
-    @property
-    def writes(self) -> tuple[Change, ...]:
-        """Return the changes that are not `none`."""
-        return tuple(change for change in self.changes if change.action is not Action.NONE)
+    def __post_init__(self) -> None:
+        """Pick the changes that are written: a command looks at them a dozen times."""
+        writes = tuple(change for change in self.changes if change.action is not Action.NONE)
+        object.__setattr__(self, "writes", writes)
 
     @property
     def errors(self) -> tuple[Finding, ...]:

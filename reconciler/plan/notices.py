@@ -22,6 +22,7 @@ from reconciler.plan.approvals import forecast
 
 _SCHEDULE: Final = "ScheduledChange"
 _NOT_OFFERED: Final = 404
+_UNSET: Final[tuple[Any, ...]] = (None, {}, [], "")
 _GATE: Final = frozenset({"ApprovalPolicy", "ChangeRequest"})
 
 
@@ -141,14 +142,17 @@ def _is_usual(defaults: Mapping[str, Any], name: str, value: Any) -> bool:
 
 def _list_undeclared(desired: Spec, live: Spec, kind: Kind) -> Iterator[str]:
     """Yield top-level fields, and keys of declared mappings, that only the live side has."""
+    is_declared = live.keys() <= desired.keys()
     for name, value in live.items():
+        if is_declared and value.__class__ is not dict:
+            continue
         if name not in desired:
             if not _is_usual(kind.defaults, name, value):
                 yield name
         elif value.__class__ is dict and name not in kind.atomic:
             written = desired[name]
-            if not isinstance(written, dict) or written.keys() >= value.keys():
+            if written is value or not isinstance(written, dict) or written.keys() >= value.keys():
                 continue
             for key, live_value in value.items():
-                if key not in written and live_value not in (None, {}, [], ""):
+                if key not in written and live_value not in _UNSET:
                     yield f"{name}.{key}"

@@ -27,11 +27,14 @@ _PRUNED: Final = Finding(
 
 def list_unmanaged(desired: Declared, base: Declared | None, live: Live) -> Iterator[Address]:
     """Yield live resources of declared kinds and scopes that no file declares, sorted."""
+    others = sorted(live.resources.keys() - desired.resources.keys())
+    if not others:
+        return
     known = {fold_name(address) for address in desired.resources}
     known |= {fold_name(address) for address in base.resources} if base else set()
     known |= {fold_name(old) for old in three_way.list_old_addresses(desired)}
     declared_in = {(a.kind, a.parts[:-1]) for a in desired.resources if a.kind != "Organization"}
-    for address in sorted(live.resources):
+    for address in others:
         if (address.kind, address.parts[:-1]) in declared_in and fold_name(address) not in known:
             yield address
 

@@ -35,7 +35,7 @@ def parse(raw: bytes) -> Any:
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON ({error.msg} at byte {error.pos})") from None
     _check_depth(value)
-    if "\\ud" in text.lower():
+    if "\\" in text and "\\ud" in text.lower():
         _check_surrogates(value)
     return value
 
