@@ -25,6 +25,10 @@ _UNEXPECTED = "additionalProperties"
 _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml may be missing
 
 
+_TEXT = "tag:yaml.org,2002:str"
+_MERGING = frozenset({"tag:yaml.org,2002:merge", "tag:yaml.org,2002:value"})
+
+
 class _SeedLoader(_SafeLoader):  # type: ignore[misc]  # either of two classes
     """Safe YAML in which times stay text, as in JSON, and a key may occur only once."""
 
@@ -36,9 +40,29 @@ class _SeedLoader(_SafeLoader):  # type: ignore[misc]  # either of two classes
         super().__init__(text)
         self.deep_construct = True  # so that an object inside itself is an error
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Return the value of a node; text, as most nodes are, at once."""
+        if node.__class__ is yaml.ScalarNode and node.tag == _TEXT:
+            return node.value
+        return super().construct_object(node, deep)
+
+    def construct_map(self, node: yaml.Node) -> dict[Any, Any]:
+        """Return a mapping: at once, and not in two steps, as an object never holds itself."""
+        if not isinstance(node, yaml.MappingNode):
+            raise ConstructorError(problem="this is not a mapping", problem_mark=node.start_mark)
+        self.flatten_mapping(node)
+        construct = self.construct_object
+        return {construct(key): construct(value) for key, value in node.value}
+
+    def construct_list(self, node: yaml.Node) -> list[Any]:
+        """Return a list."""
+        if not isinstance(node, yaml.SequenceNode):
+            raise ConstructorError(problem="this is not a list", problem_mark=node.start_mark)
+        return list(map(self.construct_object, node.value))
+
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Check the keys before `<<` adds others, which the keys of this mapping override."""
-        keys = set()
+        keys, merges = set(), False
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise ConstructorError(problem="a key must be a text", problem_mark=key.start_mark)
@@ -46,8 +70,16 @@ class _SeedLoader(_SafeLoader):  # type: ignore[misc]  # either of two classes
                 problem = f"duplicate key {key.value!r}"
                 raise ConstructorError(problem=problem, problem_mark=key.start_mark)
             keys.add(key.value)
-        super().flatten_mapping(node)
-        node.value = list({key.value: (key, value) for key, value in node.value}.values())
+            merges = merges or key.tag in _MERGING
+        if merges:
+            super().flatten_mapping(node)
+            node.value = list({key.value: (key, value) for key, value in node.value}.values())
+
+
+_SeedLoader.yaml_constructors |= {
+    "tag:yaml.org,2002:map": _SeedLoader.construct_map,
+    "tag:yaml.org,2002:seq": _SeedLoader.construct_list,
+}
 
 
 def _describe(error: Exception) -> str:
