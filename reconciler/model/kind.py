@@ -336,8 +336,10 @@ class Kind:
 def build_change_spec(change: Change) -> Spec:
     """Return the smallest spec that makes the change: whole fields, ignored parts as live."""
     resource = change.desired
-    if resource is None or change.action is Action.CREATE:
-        return resource.spec if resource is not None else {}
+    if resource is None:
+        return {}
+    if change.action is Action.CREATE:  # in an order that does not depend on the file
+        return dict(sorted(resource.spec.items()))
     roots = dict.fromkeys(get_root(field_change.path) for field_change in change.fields)
     spec: Spec = {name: resource.spec[name] for name in roots if name in resource.spec}
     live = change.before.spec if change.before is not None else {}

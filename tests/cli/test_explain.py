@@ -2,25 +2,26 @@
 
 # ruff: noqa: E501  tables read better in one line each
 
+import contextlib
+import io
 import json
 
 import jsonschema
 import pytest
-from click.testing import CliRunner
 
 from reconciler import kinds
-from reconciler.cli.main import group, run
+from reconciler.cli.main import run
 from reconciler.config.schema import validator as schema_validator
 from reconciler.kinds import KINDS
 
 DRAFTS = (jsonschema.Draft7Validator, jsonschema.Draft202012Validator)
 
 
-def said(*arguments):
-    """Return what `explain` prints."""
-    result = CliRunner().invoke(group, ["explain", *arguments], standalone_mode=False)
-    assert result.exception is None
-    return result.output
+def said(*arguments, command="explain"):
+    """Return what `explain` or `schema` prints."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert run([command, *arguments]) == 0
+    return out.getvalue()
 
 
 def test_without_an_argument_the_kinds_are_listed():
@@ -122,7 +123,7 @@ def test_the_example_of_a_kind_is_yaml_that_validates(capsys, tmp_path, monkeypa
 
 def test_the_schema_of_everything_is_complete_in_itself():
     """Every `$ref` leads to a definition inside; both drafts agree that it is a schema."""
-    whole = json.loads(CliRunner().invoke(group, ["schema"], standalone_mode=False).output)
+    whole = json.loads(said(command="schema"))
     text = json.dumps(whole)
 
     assert whole == schema_validator.build_union_schema()
@@ -147,16 +148,15 @@ def test_the_schema_of_everything_accepts_what_that_of_the_kind_accepts(kind, dr
 
 def test_the_schema_of_one_kind_is_printed_as_before():
     """For a folder that holds nothing else."""
-    result = CliRunner().invoke(group, ["schema", "Role"], standalone_mode=False)
+    printed = json.loads(said("Role", command="schema"))
 
-    assert json.loads(result.output) == schema_validator.load_schema("Role")
+    assert printed == schema_validator.load_schema("Role")
 
 
 def test_the_schema_of_the_settings_is_there_for_editors_too():
     """And a kind may be typed in any case."""
     printed = {}
     for name in ("reconciler.yaml", "featureflag"):
-        result = CliRunner().invoke(group, ["schema", name], standalone_mode=False)
-        printed[name] = json.loads(result.output)["title"]
+        printed[name] = json.loads(said(name, command="schema"))["title"]
 
     assert printed == {"reconciler.yaml": "reconciler.yaml", "featureflag": "Feature flag"}

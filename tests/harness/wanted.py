@@ -55,8 +55,15 @@ def _holds_in_organization(organization, kind, meta, spec):
             levels = {1: "member", 8: "admin", 15: "owner"}
             return bool(found) and levels.get(found[0]["level"], found[0]["level"]) == spec["level"]
         case "Organization":
-            return all(organization["settings"][name] == value for name, value in spec.items())
+            return _settings(organization).items() >= spec.items()
     raise AssertionError(kind)
+
+
+def _settings(organization):
+    """Return the settings of an organization, with its default role by name."""
+    names = {role["id"]: role["name"] for role in organization["roles"]}
+    settings = organization["settings"]
+    return {**settings, "default_role": names.get(settings["default_role_id"])}
 
 
 def _holds_flag(flag, document, spec):

@@ -92,18 +92,15 @@ POLICY = st.fixed_dictionaries(
         "expires_after": st.sampled_from(["14d", "2w", "36h", "90m", "45s", "1d12h"]),
     },
 )
-ORGANIZATION = st.fixed_dictionaries(
-    {},
-    optional={
-        "name": WORDS,
-        "enforce_2fa": st.booleans(),
-        "members_can_invite": st.booleans(),
-        "default_experiment_stats_method": st.sampled_from(["bayesian", "frequentist"]),
-        "default_anonymize_ips": st.booleans(),
-        "allow_publicly_shared_resources": st.booleans(),
-        **governance.ORGANIZATION,
-    },
-)
+UNGUARDED = {  # fields of an organization that no guardrail looks at
+    "name": WORDS,
+    "enforce_2fa": st.booleans(),
+    "members_can_invite": st.booleans(),
+    "default_experiment_stats_method": st.sampled_from(["bayesian", "frequentist"]),
+    "default_anonymize_ips": st.booleans(),
+    "allow_publicly_shared_resources": st.booleans(),
+}
+ORGANIZATION = st.fixed_dictionaries({}, optional={**UNGUARDED, **governance.ORGANIZATION})
 WIDER = ("--allow-weakening", "--allow-lockout", "Organization/acme")
 ACTIONS = ["feature_flag.enable", "feature_flag.disable", "feature_flag.update", "inert.action"]
 
