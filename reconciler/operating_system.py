@@ -9,7 +9,7 @@ import os
 import signal
 import stat
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Self
+from typing import IO, TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:  # --help does not need them
     from pathlib import Path
@@ -150,3 +150,21 @@ def _open_checked(path: "Path") -> int:
         os.close(fd)
         raise
     return fd
+
+
+def try_lock_file(path: "Path") -> IO[bytes] | None:
+    """Open a file and lock it until it is closed; None if another process holds the lock.
+
+    Also None where files cannot be locked in this way (Windows).
+    """
+    try:
+        import fcntl  # noqa: PLC0415  POSIX only
+    except ImportError:
+        return None
+    file = path.open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file

@@ -215,6 +215,8 @@ def run(arguments: Sequence[str], surroundings: Surroundings | None = None) -> i
             started.mark_ended()
             ours = isinstance(error.__cause__, EOFError)  # at a question click raises only Abort
             failure = error.__cause__ if ours and error.__cause__ else error
+            if started.surroundings.control is not None:
+                started.surroundings.control.note_failure(failure)
             code = _code(_meaning(failure, started), started)
         else:
             started.mark_ended()

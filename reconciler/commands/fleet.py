@@ -3,7 +3,16 @@
 import click
 
 from reconciler.cli import main
-from reconciler.cli.fleet import local_run, shard_commands, subcommands
+from reconciler.cli.fleet import (
+    engine_commands,
+    engine_run,
+    local_run,
+    shard_commands,
+    subcommands,
+)
+from reconciler.cli.fleet.subcommands import ENGINE_MODES, FleetOptions
+from reconciler.cli.session import Session
+from reconciler.errors import UsageError
 from reconciler.model import FleetMode
 
 
@@ -16,9 +25,18 @@ def command() -> None:
     """
 
 
+def _run(session: Session, options: FleetOptions) -> int:
+    """Run a fleet in this process or on the engine."""
+    engine = options.engine or session.settings().fleet.engine
+    on_engine = engine == "temporal" and options.mode in ENGINE_MODES
+    if options.detach and not on_engine:
+        raise UsageError("--detach is for runs on an engine", fix="add --engine temporal")
+    return (engine_run.run_fleet if on_engine else local_run.run_fleet)(session, options)
+
+
 for _mode in FleetMode:
-    command.add_command(
-        subcommands.make_command(_mode, main.load_command(_mode.value), local_run.run_fleet)
-    )
+    command.add_command(subcommands.make_command(_mode, main.load_command(_mode.value), _run))
 command.add_command(shard_commands.print_matrix)
 command.add_command(shard_commands.merge)
+command.add_command(engine_commands.worker)
+command.add_command(engine_commands.schedule)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from reconciler import __version__
 from reconciler.ci.build import Build
+from reconciler.config.fleet_settings import DEFAULT_FLEET, FleetSettings, build_fleet
 from reconciler.config.schema import validator
 from reconciler.config.schema.errors import explain_errors
 from reconciler.config.targets import Target, build_targets
@@ -38,6 +39,7 @@ class Settings:
     file: Path | None = None
     given: tuple[Path, ...] = ()  # paths from the command line, which replace `paths`
     blob: str = ""  # git's ID of the content of the file, as it was read
+    fleet: FleetSettings = DEFAULT_FLEET
 
     @property
     def folder(self) -> Path | None:
@@ -160,7 +162,8 @@ def parse_settings(
     targets = build_targets(node, file, given, findings)
     if findings:
         raise _make_settings_error(findings, text)
-    return Settings(targets, file, given, blob=compute_blob_id(data))
+    blob = compute_blob_id(data)
+    return Settings(targets, file, given, blob, build_fleet(node.get("fleet"), file))
 
 
 def _format_path(file: Path, cwd: Path) -> str:

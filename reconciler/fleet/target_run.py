@@ -11,8 +11,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Final, Protocol
 
+from reconciler.errors import ServerError, ThrottledError, UnreachableError
 from reconciler.model import FleetMode, RequestCounts
 
+_THROTTLED_S: Final = 60.0  # the shorter of the windows in which PostHog counts
+_UNAVAILABLE_S: Final = 5.0
 READING_GRACE_S: Final = 1.0  # for a run that has written nothing, which a read would delay
 
 
@@ -47,6 +50,24 @@ class RunControl:
         self._stops: list[tuple[Stop, float]] = []  # the last one is what Ctrl-C would do now
         self._is_stopped = self._is_abandoned = False
         self._count: Callable[[], RequestCounts] = RequestCounts
+        self._failure: BaseException | None = None
+
+    @property
+    def retry_s(self) -> float | None:
+        """Return after how long a run that the server turned away may succeed; None for others."""
+        if self._is_stopped:
+            return None
+        match self._failure:
+            case ThrottledError(retry_after_s=seconds):
+                return _THROTTLED_S if seconds is None else seconds
+            case UnreachableError() | ServerError():
+                return _UNAVAILABLE_S
+            case _:
+                return None
+
+    def note_failure(self, error: BaseException) -> None:
+        """Keep why the run as a whole has failed."""
+        self._failure = error
 
     @property
     def is_stopped(self) -> bool:

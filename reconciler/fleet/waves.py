@@ -49,8 +49,8 @@ class Waves:
 
         Each target is returned once, by `begin` or by this function.
         """
-        if not self._is_success(exit_code):
-            return [], self._skip_dependents(target, f"exited with {exit_code}")
+        if not is_success(self.mode, exit_code):
+            return [], self._skip_dependents(target, exit_code)
         ready = []
         for name in self._dependents.get(target, ()):
             waits = self._open.get(name)
@@ -61,17 +61,25 @@ class Waves:
                 ready.append(name)
         return ready, []
 
-    def _is_success(self, exit_code: int) -> bool:
-        differs = exit_code == _DIFFERENCES and self.mode in _SUCCEEDS_WITH_DIFFERENCES
-        return exit_code == 0 or differs
-
-    def _skip_dependents(self, target: str, event: str) -> list[Skipped]:
+    def _skip_dependents(self, target: str, exit_code: int) -> list[Skipped]:
         skipped: list[Skipped] = []
-        ended = [(target, event)]
+        ended: list[tuple[str, int | None]] = [(target, exit_code)]
         while ended:
-            needed, event = ended.pop()
+            needed, code = ended.pop()
             for name in self._dependents.get(needed, ()):
                 if self._open.pop(name, None) is not None:
-                    skipped.append(Skipped(name, f"it needs {needed}, which {event}"))
-                    ended.append((name, "was skipped"))
+                    skipped.append(Skipped(name, describe_unmet(needed, code)))
+                    ended.append((name, None))
         return skipped
+
+
+def is_success(mode: FleetMode, exit_code: int | None) -> bool:
+    """Return whether the targets that need one may start after it has ended so."""
+    differs = exit_code == _DIFFERENCES and mode in _SUCCEEDS_WITH_DIFFERENCES
+    return exit_code == 0 or differs
+
+
+def describe_unmet(needed: str, exit_code: int | None) -> str:
+    """Return why a target does not run: what it needs has failed, or was skipped itself."""
+    event = "was skipped" if exit_code is None else f"exited with {exit_code}"
+    return f"it needs {needed}, which {event}"

@@ -19,7 +19,7 @@ from reconciler.fleet import target_folder
 from reconciler.fleet.local import LocalFleet, LocalLimits
 from reconciler.fleet.target_run import TargetRun
 from reconciler.fleet.waves import Waves
-from reconciler.model import FleetMode, TargetResult
+from reconciler.model import FleetMode
 from reconciler.render.text.fleet import format_ended
 
 
@@ -78,7 +78,7 @@ def _run_targets(
         Lines(session.err, quiet=session.quiet) as lines,
     ):
         for result in fleet.run():
-            _show(session, options, lines, result, folders[result.target])
+            show_ended(session, options.mode, lines, folders[result.target])
     session.surroundings.has_abandoned |= bool(fleet.abandoned)
     return fleet.is_stopped
 
@@ -90,11 +90,9 @@ def _reserve_budgets(session: Session, chosen: FleetChoice) -> None:
             session.reserve_budget(target)
 
 
-def _show(
-    session: Session, options: FleetOptions, lines: Lines, result: TargetResult, folder: Path
-) -> None:
-    """Print how a target has ended."""
-    ended = target_folder.read_result(folder, result.target, options.mode)
+def show_ended(session: Session, mode: FleetMode, lines: Lines, folder: Path) -> None:
+    """Print how a target has ended, by the report in its folder."""
+    ended = target_folder.read_result(folder, folder.name, mode)
     facts = {
         "target": ended.target,
         "exit_code": ended.exit_code,
@@ -105,4 +103,4 @@ def _show(
     }
     if not event_log.emit_event("target.ended", **facts):
         color = session.has_color(session.err)
-        lines.ended(format_ended(options.mode, ended, color=color))
+        lines.ended(format_ended(mode, ended, color=color))

@@ -18,7 +18,10 @@ from reconciler.model import FleetMode
 
 FORMATS: Final = ("text", "json", "markdown", "html")
 TIMEOUT: Final = "30m"
-_OWN: Final = frozenset({"format_", "out", "concurrency", "yes", "shard", "target_timeout"})
+ENGINE_MODES: Final = (FleetMode.PLAN, FleetMode.APPLY, FleetMode.DRIFT)
+_OWN: Final = frozenset(
+    {"format_", "out", "concurrency", "yes", "shard", "target_timeout", "engine", "detach"}
+)
 _REFUSED: Final[Mapping[str, str]] = {
     "--adopt": "two targets could write the same file; run `reconciler drift --adopt` for each",
     "--patch": "two targets could change the same file; run `reconciler drift --patch` for each",
@@ -42,6 +45,8 @@ class FleetOptions:
         format: of the report that is printed.
         timeout_s: for one target.
         yes: whether nobody is asked.
+        engine: `local` or `temporal`; None for that of reconciler.yaml.
+        detach: whether to leave the runs to the engine.
 
     """
 
@@ -54,6 +59,8 @@ class FleetOptions:
     format: str
     timeout_s: float
     yes: bool
+    engine: str | None = None
+    detach: bool = False
 
 
 Body = Callable[[Session, FleetOptions], int]
@@ -79,6 +86,8 @@ def make_command(mode: FleetMode, single: click.Command, body: Body) -> click.Co
             own["format_"],
             own["target_timeout"],
             yes,
+            values.pop("engine", None),
+            values.pop("detach", False),
         )
         return body(context.obj, given)
 
@@ -88,7 +97,11 @@ def make_command(mode: FleetMode, single: click.Command, body: Body) -> click.Co
     return _FleetCommand(
         mode.value,
         callback=run,
-        params=[*_list_own_options(asks=any(each.name == "yes" for each in taken)), *passed]
+        params=[
+            *_list_own_options(asks=any(each.name == "yes" for each in taken)),
+            *(_list_engine_options() if mode in ENGINE_MODES else ()),
+            *passed,
+        ]
         + [_make_refused(each) for each in taken if _find_reason(each)],
         help=f"For each target: {summary[:1].lower()}{summary[1:]}.\n\n"
         f"Each target runs as `reconciler {mode}` runs it, with the options given here.",
@@ -162,6 +175,21 @@ def _list_own_options(*, asks: bool) -> Iterator[click.Parameter]:
     )
     if asks:
         yield click.Option(("--yes",), is_flag=True, help="Do not ask for confirmation.")
+
+
+def _list_engine_options() -> Iterator[click.Parameter]:
+    """Yield the options of a fleet that may run on the engine."""
+    yield click.Option(
+        ("--engine",),
+        type=click.Choice(["local", "temporal"]),
+        help="Run in this process, or on the workers of a Temporal server. Default: `fleet.engine` "
+        "of reconciler.yaml, else local.",
+    )
+    yield click.Option(
+        ("--detach",),
+        is_flag=True,
+        help="Print the IDs of the workflows, and leave the runs to the engine.",
+    )
 
 
 def _find_reason(option: click.Option) -> str | None:

@@ -1,0 +1,1 @@
+"""The engine Temporal: workflows, activities, the worker and its server. Imports the SDK."""
