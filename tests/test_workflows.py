@@ -24,7 +24,10 @@ WRITTEN = {  # what `init` writes, for one target and for several
     "init-notify": pipelines.Pipeline(
         "github", ("eu", "us"), KEYS, notifies=True, webhooks=("RECONCILER_NOTIFY_URL",)
     ),
+    "init-shards": pipelines.Pipeline("github", ("eu", "us"), KEYS, shards=3),
+    "init-shards-notify": pipelines.Pipeline("github", ("eu",), KEYS, notifies=True, shards=2),
 }
+SHARDED = ("init-shards", "init-shards-notify")
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+(\.\d+)*")
 FENCED = re.compile(r"^```yaml\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
@@ -73,9 +76,10 @@ def test_every_action_is_pinned_to_a_commit_and_says_its_version(name):
 
 
 MAY_WRITE = {  # why stands beside each in the file
-    **{(name, "plan"): {"pull-requests": "write"} for name in WRITTEN},
+    **{(name, "plan"): {"pull-requests": "write"} for name in WRITTEN if name not in SHARDED},
     **{(name, "apply"): {"contents": "write"} for name in (*WRITTEN, "reviewed-plan.yml")},
-    **{(name, "drift"): {"issues": "write"} for name in WRITTEN},
+    **{(name, "drift"): {"issues": "write"} for name in WRITTEN if name not in SHARDED},
+    ("init-shards-notify", "drift"): {"contents": "write"},
     ("init-notify", "drift"): {"issues": "write", "contents": "write"},
     ("docs/ci.md-4", "apply"): {"contents": "write"},
     ("release.yml", "publish"): {"id-token": "write"},
@@ -434,8 +438,9 @@ def _with_reviewed_plan():
         pipelines.Pipeline(
             "gitlab", ("eu", "us"), KEYS, pipelines.ProgramSource("acme/it", COMMIT)
         ),
+        pipelines.Pipeline("gitlab", ("eu", "us"), KEYS, notifies=True, shards=3),
     ],
-    ids=["one target", "several"],
+    ids=["one target", "several", "shards"],
 )
 def test_the_pipeline_of_gitlab_keeps_its_schema(pipeline, tmp_path):
     """As published by GitLab."""

@@ -42,6 +42,7 @@ class Pipeline:
         source: None leaves a placeholder.
         notifies: whether a target names webhooks.
         webhooks: the variables that hold their URLs.
+        shards: the most jobs among which the targets are divided; 0: one job for each target.
 
     """
 
@@ -51,6 +52,7 @@ class Pipeline:
     source: ProgramSource | None = None
     notifies: bool = False
     webhooks: Sequence[str] = ()
+    shards: int = 0
 
     @property
     def allowed_keys(self) -> str:
@@ -70,10 +72,12 @@ def render(pipeline: Pipeline) -> str:
         undefined=StrictUndefined,
         autoescape=False,  # noqa: S701  YAML, not HTML; names of targets and variables are checked
     )
-    targets = list(pipeline.targets) if len(pipeline.targets) > 1 else []
+    several = len(pipeline.targets) > 1 and not pipeline.shards
+    targets = list(pipeline.targets) if several else []
+    name = f"{pipeline.provider}-shards.yml" if pipeline.shards else f"{pipeline.provider}.yml"
     layout = _lay_out_github if pipeline.provider == "github" else _lay_out_gitlab
     source = pipeline.source
-    return templates.get_template(f"{pipeline.provider}.yml").render(
+    return templates.get_template(name).render(
         action=f"{source.repository}@{source.commit}" if source else _PLACEHOLDER,
         image=f"{IMAGE}@{load_pins()['images'][IMAGE]}",
         pins={name: format_pin(name) for name in load_pins()["actions"]},
@@ -102,6 +106,7 @@ def _lay_out_github(pipeline: Pipeline, targets: Sequence[str]) -> dict[str, str
         "key_lines": _format_environment(pipeline),
         "apply_lines": _format_environment(pipeline, pipeline.webhooks),
     }
+    parts["checked"] = "validate, shards, plan, report" if pipeline.shards else "validate, plan"
     if not targets:
         name = pipeline.targets[0]
         return {**parts, "target_name": name, "suffix": "", "matrix": "", "with_target": ""}
@@ -130,7 +135,8 @@ def _format_environment(pipeline: Pipeline, more: Sequence[str] = ()) -> str:
 def _lay_out_gitlab(pipeline: Pipeline, targets: Sequence[str]) -> dict[str, str]:
     """Return the parts of a pipeline that depend on the number of targets."""
     if not targets:
-        return {"target_name": pipeline.targets[0], "suffix": "", "matrix": "", "option": ""}
+        name = pipeline.targets[0]
+        return {"target_name": name, "suffix": "", "matrix": "", "option": ""}
     matrix = f"  parallel:\n    matrix:\n      - TARGET: {json.dumps(targets)}\n"
     option = ' --target "$TARGET"'
     return {"target_name": "$TARGET", "suffix": "-$TARGET", "matrix": matrix, "option": option}

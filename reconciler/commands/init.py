@@ -13,6 +13,7 @@ from reconciler.config import settings as config_settings
 from reconciler.config.edit import filenames, writer
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.files.working_tree import check_output, is_resource_file
+from reconciler.fleet.shards import MOST as MOST_SHARDS
 from reconciler.posthog.credentials import KEY_VARIABLES
 
 if TYPE_CHECKING:
@@ -43,12 +44,18 @@ _ACTION = re.compile(r"([\w.-]+(?:/[\w.-]+)+)@([0-9a-f]{40})", re.ASCII)
     metavar="OWNER/REPO@SHA",
     help="Where the workflows get reconciler from, pinned to a commit.",
 )
+@click.option(
+    "--shards",
+    type=click.IntRange(1, MOST_SHARDS),
+    metavar="N",
+    help="Divide the targets among at most N jobs, instead of one job for each target.",
+)
 @click.pass_obj
-def command(session: Session, folder: str, ci: str, action: str | None) -> int:
+def command(session: Session, folder: str, ci: str, action: str | None, shards: int | None) -> int:
     """Scaffold a configuration repository that `validate` accepts. Existing files are kept."""
     check_output(Path(folder))
     root = Path(os.path.realpath(folder))
-    pipeline = _describe_pipeline(root, ci, action)
+    pipeline = _describe_pipeline(root, ci, action, shards)
     for result, path in _scaffold(root, pipeline):
         click.echo(f"{result:<8} {Path(folder, path).as_posix()}")
     lines = ["set POSTHOG_API_KEY, then `reconciler pull` writes the live resources into config/"]
@@ -58,14 +65,17 @@ def command(session: Session, folder: str, ci: str, action: str | None) -> int:
     return 0
 
 
-def _describe_pipeline(root: Path, ci: str, action: str | None) -> "Pipeline | None":
+def _describe_pipeline(
+    root: Path, ci: str, action: str | None, shards: int | None
+) -> "Pipeline | None":
     """Return what the workflows depend on; None without workflows.
 
     Raises UsageError, and ConfigError for a `reconciler.yaml` that cannot be read.
     """
     if ci == "none":
-        if action is not None:
-            raise UsageError("--action needs --ci", fix="add --ci github or --ci gitlab")
+        for option, value in (("--action", action), ("--shards", shards)):
+            if value is not None:
+                raise UsageError(f"{option} needs --ci", fix="add --ci github or --ci gitlab")
         return None
     from reconciler.ci.pipelines import Pipeline  # noqa: PLC0415  Jinja2: --help does without
 
@@ -90,6 +100,7 @@ def _describe_pipeline(root: Path, ci: str, action: str | None) -> "Pipeline | N
         _parse_action(action),
         notifies=bool(notify),
         webhooks=tuple(variables),
+        shards=shards or 0,
     )
 
 

@@ -6,6 +6,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -55,9 +56,13 @@ class Forge:
         ref = self.git("-C", str(self.remote), "for-each-ref", "--points-at", "main", APPLIED)
         return bool(ref)
 
-    def run(self, name, event="push", token="phx_ci"):
-        """Run a job in a clone; return the exit code, the outputs of its steps, and the log."""
+    def run(self, name, event="push", token="phx_ci", expressions=None, **variables):
+        """Run a job in a clone; return the exit code, the outputs of its steps, and the log.
+
+        `expressions` has the values of `${{ … }}` by their text.
+        """
         self.runs += 1
+        self.expressions = expressions or {}
         clone = self.folder / f"run-{self.runs}"
         self.git("clone", "-q", str(self.remote), str(clone))
         temp = clone.with_suffix(".temp")
@@ -78,7 +83,9 @@ class Forge:
             "GITHUB_SHA": self.git("-C", str(clone), "rev-parse", "HEAD"),
             "GITHUB_STEP_SUMMARY": str(temp / "summary"),
             "RUNNER_TEMP": str(temp),
+            **variables,
         }
+        self.summary = temp / "summary"
         outputs, log = {}, ""
         for number, step in enumerate(self.jobs[name]["steps"]):
             file = temp / f"output-{number}"
@@ -95,13 +102,11 @@ class Forge:
 
     def run_step(self, step, clone, environ, outputs):
         uses, given = step.get("uses", ""), step.get("with", {})
-        if "upload-artifact@" in uses:
-            self.artifacts[given["name"]] = Path(outputs["plan-file"]).read_bytes()
+        given = {key: self.fill_in(value) for key, value in given.items()}
+        if "artifact@" in uses:
+            self.move_artifact(uses, given, clone, outputs)
             return 0, ""
-        if "download-artifact@" in uses:
-            place = clone / given["path"] / "plan.json"
-            place.parent.mkdir(parents=True)
-            place.write_bytes(self.artifacts[given["name"]])
+        if given.get("command") == "install":
             return 0, ""
         if "checkout@" in uses:
             return 0, ""
@@ -115,7 +120,8 @@ class Forge:
             variables = {name: about.get("default", "") for name, about in INPUTS.items()}
             variables = {**variables, "github-token": "", **given}
             variables = {name.upper().replace("-", "_"): text for name, text in variables.items()}
-        for name, value in step.get("env", {}).items():
+        for name, given_value in step.get("env", {}).items():
+            value = self.fill_in(given_value)
             if "${{" not in value:
                 variables[name] = value
             elif "outputs.waiting" in value:
@@ -129,6 +135,29 @@ class Forge:
             check=False,
         )
         return done.returncode, done.stdout + done.stderr
+
+    def fill_in(self, value):
+        """Return a value with the expressions that are known."""
+        for text, known in self.expressions.items():
+            value = value.replace(f"${{{{ {text} }}}}", known) if isinstance(value, str) else value
+        return value
+
+    def move_artifact(self, uses, given, clone, outputs):
+        """Keep a plan or a folder as an artifact, or bring a plan, or the folders of a pattern."""
+        kept = self.folder / "artifacts"
+        place = clone / given["path"]
+        match "upload" in uses, given:
+            case True, {"path": path, "name": name} if "${{" in path:
+                self.artifacts[name] = Path(outputs["plan-file"]).read_bytes()
+            case True, {"name": name}:
+                if place.exists():
+                    shutil.copytree(place, kept / name, dirs_exist_ok=True)
+            case False, {"pattern": pattern}:
+                for folder in sorted(kept.glob(pattern)):
+                    shutil.copytree(folder, place / folder.name)
+            case False, {"name": name}:
+                place.mkdir(parents=True)
+                (place / "plan.json").write_bytes(self.artifacts[name])
 
 
 @pytest.fixture
