@@ -3,7 +3,7 @@
 import json
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import unified_diff
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ import click
 from reconciler.cli.session import Session
 from reconciler.config.edit import writer
 from reconciler.config.edit.adopt import DocumentEdit, Patch
+from reconciler.config.edit.documents import SkippedEdit
 from reconciler.errors import ReconcilerError
 from reconciler.files import excerpts
 from reconciler.git import repository
+from reconciler.git.commit_tree import CommitTree
 from reconciler.model import format_path, shorten_commit
 from reconciler.operations import adopt as operations_adopt
 from reconciler.operations.adopt import Adopted
@@ -43,9 +45,21 @@ def adopt(session: Session, drift: DriftResult, given: DriftInputs, format_: str
 def print_patch(session: Session, drift: DriftResult, given: DriftInputs) -> int:
     """Print the same as a diff for `git apply`; write no file."""
     adopted = _edit_files(session, drift, given)
-    for patch in adopted.patches.values():
-        click.echo("".join(_diff(patch, given)), nl=False)
+    print_diffs(adopted.patches.values(), given.tree)
     return 1 if drift.report.errors or adopted.skipped else 0
+
+
+def print_diffs(patches: Iterable[Patch], tree: CommitTree) -> None:
+    """Print patches of the files of a commit as a diff for `git apply`."""
+    for patch in patches:
+        click.echo("".join(_diff(patch, tree)), nl=False)
+
+
+def show_skipped(skipped: Iterable[SkippedEdit]) -> None:
+    """Say on stderr what no document can say, and why."""
+    for skip in skipped:
+        click.echo(f"left out: {make_visible(f'{skip.address}: {skip.reason}')}", err=True)
+        click.echo(f"  fix:   {make_visible(skip.fix)}", err=True)
 
 
 def _edit_files(session: Session, drift: DriftResult, given: DriftInputs) -> Adopted:
@@ -59,9 +73,7 @@ def _edit_files(session: Session, drift: DriftResult, given: DriftInputs) -> Ado
     for change in adopted.held:
         if change.hold is not None:
             session.note(f"held until {change.hold.written}, not changed: {change.address}")
-    for skip in adopted.skipped:
-        click.echo(f"left out: {make_visible(f'{skip.address}: {skip.reason}')}", err=True)
-        click.echo(f"  fix:   {make_visible(skip.fix)}", err=True)
+    show_skipped(adopted.skipped)
     return adopted
 
 
@@ -166,18 +178,19 @@ def _next_steps(adopted: Adopted, given: DriftInputs) -> Iterator[str]:
         yield f"git push --set-upstream origin {BRANCH}"
 
 
-def _diff(patch: Patch, given: DriftInputs) -> Iterator[str]:
+def _diff(patch: Patch, tree: CommitTree) -> Iterator[str]:
     """Yield the diff of a file as git writes it.
 
     Names are from the root of the repository, as `git apply` wants them.
     """
-    path = Path(os.path.abspath(given.tree.cwd / patch.file))  # noqa: PTH100  links stay as they are
-    name = Path(os.path.relpath(path, given.tree.root)).as_posix()
+    path = Path(os.path.abspath(tree.cwd / patch.file))  # noqa: PTH100  links stay as they are
+    name = Path(os.path.relpath(path, tree.root)).as_posix()
     to = f"b/{name}" if patch.after is not None else "/dev/null"
+    start = "/dev/null" if patch.is_new else f"a/{name}"
     old, after = _lines(patch.before), _lines(patch.after or "")
     secret = {line.rstrip("\n") for lines in (old, after) for line in _list_secret_lines(lines)}
     for context in (3, 2, 1, 0):  # fewer, where they would show an encrypted payload
-        lines = list(unified_diff(old, after, f"a/{name}", to, n=context))
+        lines = list(unified_diff(old, after, start, to, n=context))
         if secret.isdisjoint(line[1:].rstrip("\n") for line in lines):
             break
     else:
@@ -188,6 +201,8 @@ def _diff(patch: Patch, given: DriftInputs) -> Iterator[str]:
     yield f"diff --git a/{name} b/{name}\n"
     if patch.after is None:
         yield "deleted file mode 100644\n"
+    if patch.is_new:
+        yield "new file mode 100644\n"
     for line in lines:
         yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
 

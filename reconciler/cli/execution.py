@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from reconciler import render
 from reconciler.apply import executor
@@ -38,6 +39,7 @@ class ExecutionOptions:
         asks: whether to ask on the terminal before anything is written.
         asks_name: whether the answer has to be the name of the target.
         command: what the heading of the plan calls it.
+        commit: the commit that is applied; None for files of no commit.
         on_outcome: takes every outcome as it comes; must not take long.
 
     """
@@ -49,6 +51,7 @@ class ExecutionOptions:
     asks: bool = False
     asks_name: bool = False
     command: str = "plan"
+    commit: str | None = None
     on_outcome: Callable[[Outcome], None] | None = None
 
 
@@ -105,9 +108,7 @@ def _carry_out(
         catch_interrupts(writer.stop, session.surroundings.control) as interrupt,
         _open_board(session, writer, status, interrupt, color=color) as board,
     ):
-        journal.intend(
-            "begin", target=planned.target, host=planned.host, digest=planned.desired_digest
-        )
+        journal.intend("begin", **_describe_run(planned, options))
         running = executor.ExecutorOptions(
             options.workers, interrupt.stop, checks.CODES, options.wait_s, status
         )
@@ -137,6 +138,17 @@ def _carry_out(
         journal.record("end", outcomes=len(outcomes))
     name = format_path(session.cwd, journal.path)
     return _Ended(tuple(outcomes.values()), interrupt.code, name)
+
+
+def _describe_run(planned: Plan, options: ExecutionOptions) -> dict[str, Any]:
+    """Return what the first line of a journal says; `undo` reads the commits of it."""
+    commits = {"commit": options.commit, "base": planned.base_commit}
+    return {
+        "target": planned.target,
+        "host": planned.host,
+        "digest": planned.desired_digest,
+        **(commits if options.commit is not None else {}),
+    }
 
 
 def _account(session: Session, ended: _Ended, planned: Plan, form: str) -> int:

@@ -43,6 +43,7 @@ COMMANDS = {
     "schema": "print the JSON Schema of resource documents, for editors",
     "show": "render a saved plan again",
     "status": "show the last applied commit, newer commits, open change requests",
+    "undo": "revert what the run that applied a commit changed",
     "validate": "check the files, offline or against PostHog",
 }
 CRASHED = 1

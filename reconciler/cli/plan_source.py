@@ -12,6 +12,7 @@ from reconciler.model import Plan, Selection, shorten_commit
 from reconciler.model.units import format_time
 from reconciler.operations import inputs, saved_plan
 from reconciler.operations import plan as operations_plan
+from reconciler.operations.history import undo
 from reconciler.operations.inputs import Inputs
 from reconciler.operations.plan import World
 from reconciler.plan.selection import PlanOptions
@@ -33,6 +34,11 @@ class PlanSource:
     base: str | None = None
     plan: Saved | None = None
 
+    @property
+    def is_undo(self) -> bool:
+        """Return whether it is a saved plan of `undo`."""
+        return self.plan is not None and self.plan.basis is not None and bool(self.plan.basis.undo)
+
     def part(self, *, prune: bool) -> Selection:
         """Return which part of the files and of the live side it is about."""
         if self.plan is not None and self.plan.basis is not None:
@@ -43,6 +49,12 @@ class PlanSource:
         """Return which side of a conflict wins; a plan made with --prefer knows it."""
         basis = self.plan.basis if self.plan is not None else None
         kept = basis.prefer if basis is not None else None
+        if self.is_undo and given == "git":
+            raise UsageError(
+                "--prefer git cannot be used with a plan of undo",
+                why="undo never overwrites a later change",
+                fix="leave it out, or use --prefer live",
+            )
         if kept is None or given in {None, kept}:
             return given or kept
         raise UsageError(
@@ -56,12 +68,12 @@ class PlanSource:
         settings, target = session.settings(self.paths), session.target(self.paths)
         if self.plan is not None:
             _refuse_other_paths(self.paths, target.own_paths)
-        has_base = self.plan is None or self.plan.base_commit is not None
+        has_base = self.plan is None or (self.plan.base_commit is not None and not self.is_undo)
         given = inputs.read_inputs(
             settings,
             target,
             session.facts(),
-            base_ref=self.base,
+            base_ref=self.base if has_base else None,
             uses_base=has_base,
             parsed=session.surroundings.parsed,
         )
@@ -75,6 +87,14 @@ class PlanSource:
         if self.plan is None:
             return operations_plan.run(writer, given, options)
         saved_plan.check_applies(self.plan, given.target.name, writer.host)
+        if self.is_undo:
+            files, reverted = undo.restore_files(
+                self.plan, given.settings, given.target, given.facts
+            )
+            options = undo.limit_options(options, reverted)
+            session.note(_describe(self.plan))
+            planned, world = saved_plan.resume(writer, self.plan, files, options)
+            return undo.reword(planned), world
         files = saved_plan.expand_files(self.plan, given.loaded, given.base_loaded)
         session.note(_describe(self.plan))
         planned, world = saved_plan.resume(writer, self.plan, files, options, given.history)

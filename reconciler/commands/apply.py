@@ -99,10 +99,11 @@ def command(
             format=format_,
             asks=not yes,
             asks_name=given.target.confirms_by_name,
+            commit=given.head if given.is_clean and not source.is_undo else None,
             on_outcome=notify_filed,
         )
         code = execution.run(session, writer, planned, world, running)
-    if code == 0 and record_base != "no":
+    if code == 0 and record_base != "no" and not source.is_undo:
         for finding in operations_record.record(
             given, planning, pushes=record_base == "push", allows_rollback=allow_rollback
         ):

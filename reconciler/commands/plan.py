@@ -1,29 +1,21 @@
 """`reconciler plan`: show what apply would do. GET requests only, by type."""
 
-import shlex
 from dataclasses import replace
 
 import click
 
 from reconciler import render
-from reconciler.cli import guardrails, options
+from reconciler.cli import guardrails, options, planfiles
 from reconciler.cli.session import Session
 from reconciler.files import repo_paths, result_files
-from reconciler.model import Plan, Selection
+from reconciler.model import Selection
 from reconciler.operations import inputs, record_base
 from reconciler.operations import plan as operations_plan
 from reconciler.plan import drift_report
 from reconciler.plan.guardrails import apply_refusals
-from reconciler.planfile import codec, digest
 from reconciler.render.shared import summary
 
 DIFFERENCES = 2
-REPEATED = frozenset(
-    {
-        *("allow_destroy", "allow_lockout", "confirm_deletes"),
-        *("allow_weakening", "allow_rollback", "go_on"),
-    }
-)
 
 
 @click.command("plan", epilog="Example: reconciler -v plan --select 'FeatureFlag/acme/Web/*'")
@@ -103,37 +95,9 @@ def command(
     session.keep(given, world, planned)
     session.report.plan(planned)
     if out is not None:
-        _save(session, planned, out)
+        planfiles.save_plan(session, planned, out)
     session.show_plan(render.plan, planned, format_, saved=out or "")
     session.fail(summary.describe_refusal(planned), format_)
     if code := apply_refusals.predict_exit_code(planned):
         return code
     return DIFFERENCES if detailed_exitcode and planned.writes else 0
-
-
-def _save(session: Session, planned: Plan, out: str) -> None:
-    document = codec.encode_plan(planned)
-    result_files.write_private(out, digest.format_document(document))
-    session.note(f"saved {document['digest']}; to apply it: {_spell_apply(session, out)}")
-
-
-def _spell_apply(session: Session, out: str) -> str:
-    """Return the command that applies a saved plan, with the options that have to be repeated.
-
-    What lifts a guardrail is not kept in a plan: anybody who can write one could add
-    it. Which side of a conflict won is kept, for the plan shows what is written.
-    """
-    context = click.get_current_context()
-    words = ["reconciler", *(["--target", session.target_name] if session.target_name else [])]
-    words += ["apply", out]
-    for parameter in context.command.params:
-        value = context.params.get(parameter.name or "")
-        if parameter.name not in REPEATED or not value:
-            continue
-        option = parameter.opts[0]
-        if value is True:
-            words.append(option)
-        else:
-            each = value if isinstance(value, tuple) else (value,)
-            words += [word for item in each for word in (option, str(item))]
-    return shlex.join(words)

@@ -102,7 +102,14 @@ from reconciler.model.schedules import (
     ScheduledChange,
     Schedules,
 )
-from reconciler.model.snapshot import ObservedObject, ObservedOrganization, PlanSnapshot, Selection
+from reconciler.model.snapshot import (
+    ObservedObject,
+    ObservedOrganization,
+    PlanSnapshot,
+    RevertedRun,
+    Selection,
+    UndoSnapshot,
+)
 from reconciler.model.source import (
     Document,
     MappingNode,
@@ -223,6 +230,7 @@ __all__ = [
     "Requests",
     "Resource",
     "Result",
+    "RevertedRun",
     "Rewrites",
     "RewrittenObject",
     "Row",
@@ -242,6 +250,7 @@ __all__ = [
     "TargetDetails",
     "TargetResult",
     "Unappliable",
+    "UndoSnapshot",
     "Unreadable",
     "Validity",
     "Verdict",

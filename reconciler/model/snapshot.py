@@ -37,6 +37,32 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
+class RevertedRun:
+    """Name a run whose changes a plan reverts by the commits before and after it.
+
+    `before` is None if nothing was declared before. Without `addresses` it is the whole run.
+    """
+
+    before: str | None
+    after: str
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UndoSnapshot:
+    """Hold what a plan of `undo` reverts: its values are in git, at these commits.
+
+    Attributes:
+        runs: the runs, the newest first.
+        kept: objects that the runs did not create, and that are therefore not deleted.
+
+    """
+
+    runs: tuple[RevertedRun, ...]
+    kept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PlanSnapshot:
     """Hold everything that a saved plan depends on, besides what it shows."""
 
@@ -48,3 +74,9 @@ class PlanSnapshot:
     before: tuple[ObservedObject, ...] = ()  # objects that are updated or deleted
     live: Mapping[str, int] = field(default_factory=dict)  # number of live objects by collection
     prefer: str | None = None  # "git" or "live": the side that wins a conflict
+    undo: UndoSnapshot | None = None  # what the plan reverts; None: it applies the files
+
+    @property
+    def project_names(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the names of the projects that were live, by organization."""
+        return {slug: tuple(place.projects) for slug, place in self.organizations.items()}

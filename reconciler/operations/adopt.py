@@ -85,8 +85,8 @@ def _moved_by_both(drift: DriftResult, change: Change) -> set[str]:
     }
 
 
-def _content(tree: CommitTree, name: str) -> bytes:
-    return tree.read_file(Path(name)) or b""
+def _content(tree: CommitTree, name: str) -> bytes | None:
+    return tree.read_file(Path(name))
 
 
 def _edit_documents(

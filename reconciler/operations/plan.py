@@ -131,6 +131,21 @@ def observe(
     names = directory.project_names()
     desired = config_loaded.expand_templates(loaded, names)
     base_declared, findings = config_loaded.expand_base(base, names)
+    world = observe_declared(reader, directory, desired, base_declared, options, history=history)
+    return replace(world, reads=reader.reads - reads_before, findings=findings)
+
+
+def observe_declared(
+    reader: Reader,
+    directory: key_access.Directory,
+    desired: Declared,
+    base_declared: Declared | None,
+    options: PlanOptions,
+    *,
+    history: History | None = None,
+) -> World:
+    """Read the live side of resources; `directory` has been read for them before."""
+    reads_before, names = reader.reads, directory.project_names()
     wanted = selection.list_concerned(desired, base_declared, options)
     live = live_reader.read_live(
         reader,
@@ -164,11 +179,10 @@ def observe(
         live,
         reader.reads - reads_before,
         reader.rate_limit,
-        findings,
-        compared,
-        past,
-        history.lineage if history is not None else None,
-        begun,
+        compared=compared,
+        past=past,
+        lineage=history.lineage if history is not None else None,
+        begun=begun,
     )
 
 

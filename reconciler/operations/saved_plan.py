@@ -7,6 +7,7 @@ compared again, and only what is still as the plan says is applied.
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Final
 
 from reconciler import __version__
@@ -51,6 +52,7 @@ from reconciler.planfile.codec import Saved
 from reconciler.posthog.client import Reader
 
 Pins = Mapping[Address, str]
+_PLACE: Final = attrgetter("sort_key")
 _AGAIN: Final = "make the plan again and look at it"
 _MAKE_AGAIN: Final = "make the plan again: reconciler plan --out FILE"
 
@@ -96,8 +98,15 @@ def expand_files(
 ) -> PlannedFiles:
     """Return the files that a plan is about; GuardrailError if they are others."""
     basis = _basis(saved)
-    names = {slug: tuple(place.projects) for slug, place in basis.organizations.items()}
+    names = basis.project_names
     desired = config_loaded.expand_templates(loaded, names)
+    check_digest(saved, desired)
+    return PlannedFiles(desired, config_loaded.expand_base(base, names)[0])
+
+
+def check_digest(saved: Saved, desired: Declared) -> None:
+    """Refuse a plan that was made from other files; GuardrailError."""
+    basis = _basis(saved)
     if snapshot.compute_digest(desired) != saved.desired_digest:
         commit = shorten_commit(basis.commit or "")
         origin = f" (it was made from commit {commit})" if commit else ""
@@ -106,7 +115,6 @@ def expand_files(
             why="the files that are checked out declare something else",
             fix=f"check out what it was made from, or {_AGAIN}",
         )
-    return PlannedFiles(desired, config_loaded.expand_base(base, names)[0])
 
 
 def _basis(saved: Saved) -> PlanSnapshot:
@@ -151,9 +159,8 @@ def resume(
     stopped = {item.address for item in refusals if item.address}
     refusals += findings.report_dependants(changes, saved.writes, stopped)
     limits = _adjust_limits(options, saved, files, todo)
-    names = {slug: tuple(place.projects) for slug, place in _basis(saved).organizations.items()}
     begun = started_commits.find_started_commits(
-        reader, compared, files.desired, live, history=history, projects=names
+        reader, compared, files.desired, live, history=history, projects=_basis(saved).project_names
     )
     guards = checks.find_refusals(
         todo, live, limits, desired=files.desired, base=files.base, started=begun
@@ -170,7 +177,7 @@ def resume(
     planned = replace(
         saved,
         changes=(*_keep_schedules(changes, saved), *_list_settled(saved, parts.done)),
-        findings=tuple(sorted((*kept, *map(excerpts.attach_excerpt, new_findings)), key=_place)),
+        findings=tuple(sorted((*kept, *map(excerpts.attach_excerpt, new_findings)), key=_PLACE)),
         requests=plan.estimate_requests(seen, sum(c.action is not Action.NONE for c in todo)),
         change_requests=links.list_change_requests(todo, live),
         basis=None,
@@ -181,10 +188,6 @@ def resume(
 def _subject(finding: Finding) -> tuple[object, ...]:
     """Return what a finding is about: it is not repeated where it is found again."""
     return finding.code, finding.address or finding.source
-
-
-def _place(finding: Finding) -> tuple[str, int, int, str, str]:
-    return finding.sort_key
 
 
 # --- looking again ---

@@ -20,7 +20,7 @@ from reconciler.model import (
     Severity,
     matches_any,
 )
-from reconciler.plan import schedules
+from reconciler.plan import notices, schedules
 from reconciler.plan.approvals import forecast
 from reconciler.plan.diff import dropped_fields, references, three_way
 from reconciler.plan.diff.matching import LiveLookup
@@ -34,7 +34,8 @@ _NOT_COMPARED: Final = frozenset(
 )
 _WORTH_SAYING: Final = frozenset(
     {
-        *("unknown-reference", "ambiguous-reference", "unmanaged-field", "schedules-unknown"),
+        *("unknown-reference", "ambiguous-reference", "schedules-unknown"),
+        notices.UNMANAGED_FIELD,
         dropped_fields.CODE,
     }
 )

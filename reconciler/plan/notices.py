@@ -20,6 +20,7 @@ from reconciler.model import (
 )
 from reconciler.plan.approvals import forecast
 
+UNMANAGED_FIELD: Final = "unmanaged-field"
 _SCHEDULE: Final = "ScheduledChange"
 _NOT_OFFERED: Final = 404
 _UNSET: Final[tuple[Any, ...]] = (None, {}, [], "")
@@ -106,7 +107,7 @@ def find_unmanaged_fields(changes: tuple[Change, ...]) -> Iterator[Finding]:
         kind = KINDS[change.address.kind]
         for path in _list_undeclared(change.desired.spec, live.spec, kind):
             yield Finding(
-                code="unmanaged-field",
+                code=UNMANAGED_FIELD,
                 severity=Severity.NOTICE,
                 message=f"{change.address}: {path} is set in PostHog but not declared",
                 source=change.source,

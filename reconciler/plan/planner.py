@@ -4,7 +4,17 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from reconciler.kinds import KINDS
-from reconciler.model import Action, Address, Change, Declared, Finding, Live, Plan, Requests
+from reconciler.model import (
+    Action,
+    Address,
+    Change,
+    Declared,
+    Finding,
+    Live,
+    Plan,
+    Released,
+    Requests,
+)
 from reconciler.plan import links, notices, rewrites, schedules
 from reconciler.plan import unmanaged as plan_unmanaged
 from reconciler.plan.approvals import findings, forecast
@@ -96,7 +106,7 @@ def build_plan(
     return Plan(
         changes=tuple(map(secrets.mask_hidden, changes)),
         unmanaged=_list_left_alone(unmanaged, changes, options),
-        released=tuple(three_way.find_released(changes, desired, base)),
+        released=_list_released(changes, desired, base, options),
         findings=tuple(sorted(reported, key=lambda finding: finding.sort_key)),
         requests=Requests(expected_writes=sum(1 for c in changes if c.action is not Action.NONE)),
         change_requests=links.list_change_requests(changes, live),
@@ -156,7 +166,9 @@ def compare_resources(
     known = before.known if before is not None else KnownChanges()
     picked = references.respell_references(select_declared(desired, options), live)
     base = references.respell_references(base, live, desired) if base is not None else None
-    changes, problems = three_way.compare_all(picked, base, live, known)
+    reversal = options.reversal.respell(live, desired) if options.reversal is not None else None
+    compare = reversal.compare if reversal is not None else None
+    changes, problems = three_way.compare_all(picked, base, live, known, compare)
     deletes, unclear = three_way.find_removals(
         desired,
         base,
@@ -165,6 +177,8 @@ def compare_resources(
         changes,
         declared_elsewhere=options.declared_elsewhere,
     )
+    if reversal is not None:
+        deletes = tuple(map(reversal.guard_delete, deletes))
     changes = three_way.resolve_conflicts((*changes, *deletes), options.prefer)
     reported = (*problems, *unclear)
     if options.prefer != "git":
@@ -189,6 +203,15 @@ def _list_unmanaged(
     return tuple(
         a for a in unmanaged if is_selected(options, a) and a not in options.declared_elsewhere
     )
+
+
+def _list_released(
+    changes: tuple[Change, ...], desired: Declared, base: Declared | None, options: PlanOptions
+) -> tuple[Released, ...]:
+    """List the fields that left the files; what a reversal leaves out was never written."""
+    if options.reversal is not None:
+        return ()
+    return tuple(three_way.find_released(changes, desired, base))
 
 
 def _list_left_alone(
@@ -223,9 +246,10 @@ def needs_key_user(compared: Comparison) -> bool:
 
 def find_gated_projects(compared: Comparison) -> GatedProjects:
     """Return the projects whose policies and change requests have to be read for this run."""
-    changes = compared.changes
+    changes, reversal = compared.changes, compared.options.reversal
     return GatedProjects(
         {
+            *(reversal.list_gated_projects() if reversal is not None else ()),
             *forecast.list_gated_projects(changes),
             *schedules.list_waiting_projects(changes, compared.live),
         },

@@ -9,6 +9,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.model import Address, Declared, matches_any
 from reconciler.plan.diff import dropped_fields
 from reconciler.plan.guardrails import checks
+from reconciler.plan.reversal.objects import Reversal
 from reconciler.suggest import closest_matches
 
 _NAMED: Final = 5  # candidates in a message
@@ -31,6 +32,7 @@ class PlanOptions:
     declared_elsewhere: Container[Address] = ()  # declared in files that this run does not read
     misnamed: Mapping[Address, Collection[str]] = field(default_factory=dict)  # names that PostHog
     # gave to what earlier runs created for an address
+    reversal: Reversal | None = None  # the run that the plan reverts
 
 
 def select_declared(desired: Declared, options: PlanOptions) -> Declared:

@@ -77,6 +77,9 @@ def summarize(plan: Plan) -> dict[str, int]:
 def encode_plan(plan: Plan, *, tool_version: str | None = None) -> dict[str, Any]:
     """Return the plan as a document. Rows with nothing to show are left out."""
     based = plan.base_ref is not None or plan.base_commit is not None
+    basis = make_plain(plan.basis)
+    if plan.basis is not None and plan.basis.undo is None:
+        del basis["undo"]  # only a plan of `undo` has it
     document: dict[str, Any] = make_plain(
         {
             "format_version": FORMAT_VERSION,
@@ -100,7 +103,7 @@ def encode_plan(plan: Plan, *, tool_version: str | None = None) -> dict[str, Any
             ),
             **drift.encode_unrelated(plan.unrelated_drift),
             **planfile_digest.encode_refusal(plan.refusal),
-            "basis": plan.basis,
+            "basis": basis,
         }
     )
     return planfile_digest.add_digest(document)

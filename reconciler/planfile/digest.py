@@ -10,7 +10,15 @@ import re
 from typing import Any, Final
 
 from reconciler.errors import GuardrailError
-from reconciler.model import ObservedObject, ObservedOrganization, PlanSnapshot, Refusal, Selection
+from reconciler.model import (
+    ObservedObject,
+    ObservedOrganization,
+    PlanSnapshot,
+    Refusal,
+    RevertedRun,
+    Selection,
+    UndoSnapshot,
+)
 from reconciler.planfile.reader import Node, build_error, format_json
 
 _MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d{6})?Z", re.ASCII)
@@ -97,6 +105,17 @@ def read_basis(node: Node) -> PlanSnapshot:
         before=node["before"].each(_read_object),
         live=node["live"].values(Node.count),
         prefer=node["prefer"].maybe(_read_prefer),
+        undo=node["undo"].maybe(_read_undo),
+    )
+
+
+def _read_undo(node: Node) -> UndoSnapshot:
+    return UndoSnapshot(node["runs"].each(_read_run), node["kept"].each(Node.text))
+
+
+def _read_run(node: Node) -> RevertedRun:
+    return RevertedRun(
+        node["before"].maybe(Node.text), node["after"].text(), node["addresses"].each(Node.text)
     )
 
 

@@ -27,6 +27,7 @@ CALLS = {
     "schema": (("schema",), 0, "FeatureFlag"),
     "show": (("show", "missing.json"), 1, ""),
     "status": (("status",), 0, "base:"),
+    "undo": (("undo", "HEAD"), 0, "Nothing to undo"),
     "validate": (("validate",), 0, "Valid: 1 resource"),
 }
 

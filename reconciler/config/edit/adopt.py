@@ -17,7 +17,7 @@ from reconciler.config.edit.file_text import FileText
 from reconciler.config.edit.splice import CannotEditError
 from reconciler.config.edit.writer import find_folded_lists
 from reconciler.files.text import decode_text
-from reconciler.files.working_tree import Entry, Tree
+from reconciler.files.working_tree import Entry, Tree, is_within
 from reconciler.kinds import KINDS
 from reconciler.model import ABSENT, Address, Resource, Spec, strip_positions
 from reconciler.model import Path as SpecPath
@@ -38,6 +38,7 @@ class DocumentEdit:
         name: the live name of the object, if it differs from the declared one.
         removed: the object is not live any more, so the document is removed.
         restored: the object is live again, so `state: absent` is removed.
+        unrenamed: the object has its former name again, so `renamed_from` is removed.
 
     """
 
@@ -47,6 +48,7 @@ class DocumentEdit:
     name: str | None = None
     removed: bool = False
     restored: bool = False
+    unrenamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Patch:
     file: str  # its name in messages
     before: str
     after: str | None
+    is_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +82,19 @@ class PatchedTree:
                 yield name, read
             elif patch.after is not None:
                 yield name, partial(str.encode, patch.after)
+        inside = self.tree.show_path(path)
+        left_out = [self.tree.show_path(other) for other in skip]
+        for name, patch in self.patches.items():
+            is_below = is_within("" if inside == "." else inside, name)
+            if patch.is_new and is_below and not any(is_within(o, name) for o in left_out):
+                yield name, partial(str.encode, patch.after or "")
 
 
 @dataclass(slots=True)
 class Adoption:
     """One run: document edits in, patches out."""
 
-    read_file: Callable[[str], bytes]  # by the name that a file has in messages
+    read_file: Callable[[str], bytes | None]  # by the name that a file has in messages
     skipped: list[SkippedEdit] = field(default_factory=list)
     _files: dict[str, FileText] = field(default_factory=dict)
 
@@ -105,13 +114,18 @@ class Adoption:
                 SkippedEdit(address, reason, f"edit {source} by hand") for address in edit.addresses
             ]
 
+    def add_document(self, name: str, text: str) -> None:
+        """Add a document at the end of a file, which may be a new one."""
+        self._open_file(name).add_document(text if text.endswith("\n") else f"{text}\n", ())
+
     def build_patches(self) -> dict[str, Patch]:
         """Return a patch for every file that differs, by the name of the file in messages."""
         patches = {}
         for name, file in self._files.items():
             before, after = file.original or "", file.text
             if after != before:
-                patches[name] = Patch(name, before, after if file.has_content else None)
+                content = after if file.has_content else None
+                patches[name] = Patch(name, before, content, is_new=file.original is None)
         return patches
 
     def _rewrite_documents(self, edit: DocumentEdit) -> None:
@@ -132,6 +146,9 @@ class Adoption:
     def _open_file(self, name: str) -> FileText:
         if name not in self._files:
             data = self.read_file(name)
+            if data is None:
+                self._files[name] = FileText()
+                return self._files[name]
             text = decode_text(data, name)
             self._files[name] = FileText.parse(
                 f"{_BOM}{text}" if data.startswith(b"\xef\xbb\xbf") else text
@@ -156,7 +173,9 @@ def _split_by_file(edit: DocumentEdit) -> dict[_Place, tuple[_Values, _Values]]:
         key = KINDS[resource.address.kind].key
         _set_metadata(parts[own], key, resource.address.name, edit.name)
     if edit.restored:
-        _remove_absent_state(parts[own], resource)
+        _remove_lifecycle_key(parts[own], resource, "state", "absent")
+    if edit.unrenamed and resource.lifecycle.renamed_from is not None:
+        _remove_lifecycle_key(parts[own], resource, "renamed_from", resource.lifecycle.renamed_from)
     return dict(parts)
 
 
@@ -166,17 +185,20 @@ def _set_metadata(sides: tuple[_Values, _Values], key: str, before: Any, after: 
         side.setdefault("metadata", {})[key] = value
 
 
-def _remove_absent_state(sides: tuple[_Values, _Values], resource: Resource) -> None:
-    """Remove `state: absent`, and the whole `lifecycle` if it has no other keys."""
+def _remove_lifecycle_key(
+    sides: tuple[_Values, _Values], resource: Resource, key: str, value: str
+) -> None:
+    """Remove a key of `lifecycle`, and the whole `lifecycle` if it has no other keys."""
     lifecycle = resource.lifecycle
-    has_other_keys = (
-        lifecycle.prevent_destroy is not None
-        or lifecycle.ignore
-        or lifecycle.renamed_from is not None
-    )
+    keys = {
+        "state": lifecycle.absent,
+        "prevent_destroy": lifecycle.prevent_destroy is not None,
+        "ignore": bool(lifecycle.ignore),
+        "renamed_from": lifecycle.renamed_from is not None,
+    }
     before, after = (side.setdefault("metadata", {}) for side in sides)
-    before["lifecycle"] = {"state": "absent"}
-    if has_other_keys:
+    before["lifecycle"] = {key: value}
+    if any(is_written for name, is_written in keys.items() if name != key):
         after["lifecycle"] = {}
 
 

@@ -70,6 +70,13 @@ class FileText:
         rewritten = function(body)
         piece.body = rewritten.replace("\n", self.new_line) if self.new_line != "\n" else rewritten
 
+    def copy_document(self, line: int) -> str:
+        """Return the text of the document that starts on a line, with the comments around it."""
+        piece = self._find_piece(line)
+        inline = piece.marker.strip()[3:].strip()
+        text = (f"{inline}\n" if inline else "") + piece.body
+        return text.replace("\r\n", "\n") if self.new_line != "\n" else text
+
     def remove_document(self, line: int) -> None:
         """Remove the document that starts on a line; the line for editors stays."""
         piece = self._find_piece(line)

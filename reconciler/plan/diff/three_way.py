@@ -34,15 +34,23 @@ from reconciler.plan.diff.base_index import BaseIndex
 from reconciler.plan.diff.known_changes import KnownChanges
 from reconciler.plan.diff.matching import LiveLookup
 
+Compare = Callable[[Resource, Resource | None, LiveResource | None], Change]
+
 
 def compare_all(
-    desired: Declared, base: Declared | None, live: Live, known: KnownChanges | None = None
+    desired: Declared,
+    base: Declared | None,
+    live: Live,
+    known: KnownChanges | None = None,
+    compare: Compare | None = None,
 ) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
     """Return one change for each declared resource, and what could not be compared.
 
     A resource without a difference has a change with the action `none`. `known` has changes of an
-    earlier comparison, and gets those of this one.
+    earlier comparison, and gets those of this one. `compare` takes the place of
+    `compare_resource`.
     """
+    compare = compare_resource if compare is None else compare
     known = KnownChanges() if known is None else known
     lookup, base_index = LiveLookup(live), BaseIndex(desired, base)
     result: list[Change] = []
@@ -62,7 +70,7 @@ def compare_all(
         earlier = base_index.find_declaration(resource)
         change = known.find(resource, earlier, live_object)
         if change is None:
-            change = compare_resource(resource, earlier, live_object)
+            change = compare(resource, earlier, live_object)
             known.remember(earlier, change)
         result.append(change)
     return tuple(result), (
@@ -202,7 +210,7 @@ def _compare_with_base(
     if base is None:
         return ABSENT, Cause.UNKNOWN
     value = get_value(base.spec, path, ABSENT)
-    is_known = _is_decided_by_base(base.spec, path, kind)
+    is_known = is_decided_by_base(base.spec, path, kind)
     if format_path(path) in kind.sets and (is_known or value is not ABSENT):
         return value, _find_cause_of_set(*map(_to_set, (value, live, desired)))
     return value, find_cause(value, live, desired, is_decided=is_known)
@@ -220,7 +228,7 @@ def _find_cause_of_set(base: set[Any], live: set[Any], desired: set[Any]) -> Cau
     return Cause.INTENT if live ^ desired <= base ^ desired else Cause.DRIFT
 
 
-def _is_decided_by_base(base: Any, path: Path, kind: Kind) -> bool:
+def is_decided_by_base(base: Any, path: Path, kind: Kind) -> bool:
     """Return whether the base decides this field although it may have no value for it.
 
     A list, a complete mapping, or a field that is compared as a whole, is managed as a whole: an

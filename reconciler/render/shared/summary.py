@@ -56,6 +56,8 @@ def list_totals(plan: Plan, *, drift: bool = False) -> tuple[str, ...]:
 
 def _count_plan(plan: Plan) -> tuple[str, ...]:
     number = codec.summarize(plan)
+    if not plan.writes and plan.basis is not None and plan.basis.undo is not None:
+        return ("Nothing to undo.",)
     if not plan.writes:
         whose = " of this pull request" if plan.unrelated_drift else ""  # apply has something to do
         return f"No changes{whose}.", _count_matching(number["none"])

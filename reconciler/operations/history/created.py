@@ -1,0 +1,60 @@
+"""Find out whether a run created an object: only then may reverting the run delete it.
+
+A document may also have begun to describe an object that was there before, as after `pull`.
+"""
+
+from collections.abc import Collection, Iterator
+from datetime import timedelta
+
+from reconciler.drift.activity_replay import WHOLE, ActivityReplay
+from reconciler.git import repository
+from reconciler.kinds import KINDS
+from reconciler.live import names as live_names
+from reconciler.model import Action, Address, Change, LogAction, Plan
+from reconciler.operations import drift
+from reconciler.operations.history.undone import UndoInputs
+from reconciler.operations.plan import World
+from reconciler.posthog.client import Reader
+
+
+def find_uncreated(
+    reader: Reader, given: UndoInputs, planned: Plan, world: World
+) -> frozenset[Address]:
+    """Return what the plan would delete although nothing says that the runs created it.
+
+    Journals say it first, then the activity log: an object that was created after the commit was
+    made that began to declare it was created by a run.
+    """
+    doomed = [change for change in planned.changes if change.action is Action.DELETE]
+    unclear = {
+        change.address: change for change in doomed if not KINDS[change.address.kind].cannot_create
+    }
+    commits = given.list_commits()
+    for run in given.journals:
+        if run.commit is None or run.commit in commits:
+            unclear = {a: change for a, change in unclear.items() if a not in run.created}
+    proven = {change.address for change in doomed} - unclear.keys()
+    logged = _find_logged(reader, given, tuple(unclear.values()), world) if unclear else ()
+    creatable = {a for a in proven if not KINDS[a.kind].cannot_create}
+    return frozenset({change.address for change in doomed} - creatable - {*logged})
+
+
+def _find_logged(
+    reader: Reader, given: UndoInputs, unclear: Collection[Change], world: World
+) -> Iterator[Address]:
+    """Yield objects that the activity log says were created after the commits were made."""
+    replay = ActivityReplay(unclear, live_names.build_speller(world.live))
+    for _gap in drift.read_log(reader, world.live, replay, None):
+        pass  # a log that is closed proves nothing
+    skew = timedelta(seconds=reader.clock_skew_s or 0.0)
+    times = [
+        at
+        for undone in given.runs
+        if (at := repository.read_commit_time(undone.run.after, cwd=given.reader.state.root))
+    ]
+    for address, history in replay.histories.items():
+        event = history.events.get(WHOLE)
+        if event is None or event.action is not LogAction.CREATED or not times:
+            continue
+        if event.entry.at >= max(times) + skew:
+            yield address

@@ -1,0 +1,112 @@
+"""Read from the journals of earlier runs which commits they applied, and what they created.
+
+Everything works without them, as in a build: git says the rest.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler.kinds import KINDS
+from reconciler.model import Action, Address, Result
+
+_RUNS: Final = 200  # journals, the newest
+_LARGEST: Final = 32 * 1024 * 1024  # bytes of a journal that is read
+_CHANGED: Final = frozenset({Result.DONE, Result.WAITING, Result.FAILED})
+
+
+@dataclass(frozen=True)
+class JournalledRun:
+    """A run of this folder.
+
+    Attributes:
+        path: its journal.
+        commit: the commit that it applied; None if the journal does not say so.
+        base: the commit that was applied before it, if one was known.
+
+    """
+
+    path: Path
+    commit: str | None
+    base: str | None
+
+    @cached_property
+    def touched(self) -> frozenset[Address]:
+        """Return what the run changed, or may have changed."""
+        written = (row for row in self._rows if row.get("event") == "write")
+        ended = (
+            row
+            for row in self._rows
+            if row.get("event") == "outcome"
+            and (row.get("outcome") in _CHANGED or row.get("written"))
+        )
+        return frozenset(_read_addresses(written)) | frozenset(_read_addresses(ended))
+
+    @cached_property
+    def created(self) -> frozenset[Address]:
+        """Return what the run created, or may have created when it was interrupted."""
+        rows = (row for row in self._rows if _is_create(row))
+        return frozenset(_read_addresses(rows))
+
+    @cached_property
+    def _rows(self) -> tuple[Mapping[str, Any], ...]:
+        return tuple(_read_rows(self.path))
+
+
+def read_runs(folder: Path, target: str) -> list[JournalledRun]:
+    """Return the runs of a target that were journalled below a folder, the oldest first."""
+    try:
+        paths = sorted((folder / ".reconciler" / "runs").glob("*.jsonl"))[-_RUNS:]
+    except OSError:
+        return []
+    runs = []
+    for path in paths:
+        begin = next(_read_rows(path, first=True), {})
+        if begin.get("event") == "begin" and begin.get("target") == target:
+            commit, base = begin.get("commit"), begin.get("base")
+            runs.append(
+                JournalledRun(
+                    path,
+                    commit if isinstance(commit, str) else None,
+                    base if isinstance(base, str) else None,
+                )
+            )
+    return runs
+
+
+def _read_rows(path: Path, *, first: bool = False) -> Iterator[Mapping[str, Any]]:
+    """Yield the lines of a journal, or its first line; what cannot be read is left out."""
+    try:
+        with path.open("rb") as file:
+            data = file.readline(_LARGEST) if first else file.read(_LARGEST)
+    except OSError:
+        return
+    for line in data.splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:  # cut short by a kill
+            continue
+        if isinstance(row, dict):
+            yield row
+
+
+def _is_create(row: Mapping[str, Any]) -> bool:
+    """Return whether a line is about the call that makes an object."""
+    if row.get("event") == "outcome":
+        return row.get("action") == Action.CREATE and row.get("outcome") == Result.DONE
+    address = str(row.get("address") or "")
+    kind = KINDS.get(address.partition("/")[0])
+    if row.get("event") != "write" or row.get("method") != "POST" or kind is None:
+        return False
+    return str(row.get("path")).endswith(f"/{kind.collection.rstrip('/').rpartition('/')[2]}/")
+
+
+def _read_addresses(rows: Iterator[Mapping[str, Any]]) -> Iterator[Address]:
+    for row in rows:
+        try:
+            yield Address.parse(str(row.get("address")))
+        except ValueError:
+            continue

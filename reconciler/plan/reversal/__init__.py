@@ -1,0 +1,1 @@
+"""Revert what an earlier run changed, and nothing that anybody changed since."""
