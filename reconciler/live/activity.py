@@ -136,7 +136,7 @@ class ActivityReader:
                 what = f"only the newest {number:,} entries about these resources were read"
                 self._add_gap(Gap(self._slug, what, "the log has more", "narrow it with --select"))
                 return
-            entry = parse_entry(payload, self._slug)
+            entry = parse_entry(payload, self._slug, project_id)
             if entry is not None:
                 yield entry
             else:
@@ -147,8 +147,11 @@ class ActivityReader:
         return tuple(int(id_) for id_ in named if id_.isdecimal())
 
 
-def parse_entry(payload: Payload, organization: str) -> Entry | None:
-    """Convert an entry to a value; None without a time, because it has no place in the order."""
+def parse_entry(payload: Payload, organization: str, project_id: str | None = None) -> Entry | None:
+    """Convert an entry to a value; None without a time, because it has no place in the order.
+
+    `project_id`: of the project whose log it is from; older servers do not say it in the entry.
+    """
     at = parse_time(payload.get("created_at"))
     if at is None:
         return None
@@ -163,7 +166,7 @@ def parse_entry(payload: Payload, organization: str) -> Entry | None:
         at=at,
         written=str(payload["created_at"]),
         organization=organization,
-        project=None if team is None else str(team),
+        project=project_id if team is None else str(team),
         scope=str(payload.get("scope")),
         activity=str(payload.get("activity")),
         item=str(payload.get("item_id")),

@@ -344,6 +344,27 @@ def test_the_number_of_requests_does_not_depend_on_the_number_of_changes(world):
     assert count(2) == count(50)
 
 
+def test_a_project_without_declared_policies_takes_one_request(world):
+    """What waited there is in its change requests; nothing else matters."""
+    other = {"name": "Mobile", "id": 2, "feature_flags": [acme.live_flag("m", id=8)]}
+    seed = logged(entry(2, ("active", False, True), item="8", team_id=2))
+    seed["organizations"][0]["projects"].append(other)
+    repo = world(seed)
+    repo.write("policies.yaml", rule(ENABLE))
+
+    assert [answer for answer, _ in answers(repo)] == [False]
+    paths = [row["path"] for row in repo.sandbox.requests() if "/projects/" in row["path"]]
+    assert paths == ["/api/projects/2/change_requests/"]
+
+
+def test_an_early_server_does_not_say_the_project_of_an_entry(world):
+    """If there is one project only, it is that one; a project's own log needs no name."""
+    repo = world(logged(entry(1, ("active", False, True), team_id=None)))
+    repo.write("policies.yaml", rule(ENABLE))
+
+    assert [answer for answer, _ in answers(repo)] == [True]
+
+
 def test_a_member_reads_the_logs_of_the_projects(world):
     """They have no changes of levels, so the level of then is known only if nothing changed."""
     repo = world(logged(entry(1, ("active", False, True))))

@@ -86,7 +86,12 @@ def run(
         and not resource.lifecycle.absent
         and not matches_any(address, target.ignore)
     }
-    slugs = tuple(sorted({address.organization for address in policies}))
+    slugs = tuple(
+        sorted(
+            {address.organization for address in policies}
+            | {template.organization for template in loaded.templates if template.kind == POLICY}
+        )
+    )
     choice = Choice((), slugs, query.projects)
     choice.check_names(directory.projects)
     until = now + timedelta(seconds=reader.clock_skew_s or 0.0)
@@ -94,8 +99,12 @@ def run(
     rows: list[tuple[datetime, int, ReplayRow]] = []
     deciders, limits, warnings = Deciders(), LogLimits(), list[str]()
     for slug in slugs:
+        live_names = directory.projects[slug]
+        chosen = tuple(name for name in query.projects or live_names if name in live_names)
+        if not chosen:
+            continue
         replayed = _OrganizationReplay(
-            reader, directory, slug, declared, policies, query, since, deciders
+            reader, directory, slug, declared, policies, chosen, since, deciders
         )
         rows += replayed.run()
         limits = _add_limits(limits, replayed.collect_limits())
@@ -125,7 +134,7 @@ class _OrganizationReplay:
     slug: str
     declared: Declared
     policies: Mapping[Address, Resource]
-    query: ReplayQuery
+    projects: tuple[str, ...]  # names of those that are replayed
     since: datetime
     deciders: Deciders
     _log: ActivityReader = field(init=False)
@@ -137,7 +146,7 @@ class _OrganizationReplay:
     _unreadable: list[str] = field(default_factory=list)
     _entries: int = 0
     _elsewhere: int = 0
-    _first_entry: str | None = None
+    _first: Entry | None = None
 
     def run(self) -> Iterator[tuple[datetime, int, ReplayRow]]:
         """Yield a row for each change, with its time and place in the log."""
@@ -186,23 +195,25 @@ class _OrganizationReplay:
 
     def _read_log(self) -> Iterator[Entry]:
         """Yield the entries of the projects, newest first."""
-        chosen = self.query.projects or tuple(self.directory.projects[self.slug])
-        question = Question(self.slug, _SCOPES, chosen, only_projects=bool(self.query.projects))
+        is_narrow = len(self.projects) < len(self.directory.projects[self.slug])
+        question = Question(self.slug, _SCOPES, self.projects, only_projects=is_narrow)
         for entry in self._log.iterate_entries(question, since=self.since, until=None):
             if not entry.moves and entry.activity not in _WRITES:
                 continue  # such as a comment
             if entry.scope == "FeatureFlag":
                 self._entries += 1
-                self._first_entry = entry.written
+                if self._first is None or entry.at < self._first.at:
+                    self._first = entry
             yield entry
 
     def _get_project(self, entry: Entry) -> ProjectReplay | None:
         """Return the project of an entry, which is read when its first entry comes."""
-        id_ = entry.project or ""
+        only = tuple(self._log.projects) if len(self._log.projects) == 1 else ("",)
+        id_ = entry.project or only[0]  # early servers do not say it
         if (known := self._projects.get(id_)) is not None:
             return known
         name = self._log.projects.get(id_)
-        if name is None or (self.query.projects and name not in self.query.projects):
+        if name is None or name not in self.projects:
             self._elsewhere += entry.scope == "FeatureFlag"
             return None
         address = Address("Project", (self.slug, name))
@@ -261,7 +272,7 @@ class _OrganizationReplay:
         ]
         return LogLimits(
             entries=self._entries,
-            first_entry=self._first_entry,
+            first_entry=self._first.written if self._first is not None else None,
             without_before=sum(history.lacks["before"] for history in histories),
             without_after=sum(history.lacks["after"] for history in histories),
             undated=self._log.undated,

@@ -76,7 +76,9 @@ def read_project(
     `before` has the people of the organization, `declared` the policies of the project. A field
     that no file has is taken as its default: what is live now has no say in what is tried.
     """
-    live = past_project.read_project(reader, directory, before, project, id_)
+    live = before
+    if declared:  # otherwise it makes no difference what the flags are like
+        live = past_project.read_project(reader, directory, before, project, id_)
     live = replace(live, ids={**live.ids, project: (id_,)})
     everything = (*live.resources.values(), *(r for each in live.duplicates.values() for r in each))
     flags = {each.id: each for each in everything if each.address.kind == "FeatureFlag"}
