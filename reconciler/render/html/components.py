@@ -1,7 +1,7 @@
 """What every template works with. Whatever a template prints passes through `_sanitize`."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Final
 
@@ -39,6 +39,12 @@ def load_environment() -> Environment:
     environment.globals["query"] = make_query
     environment.tests["page_of"] = _is_page_of
     return environment
+
+
+def render_part(template: str, printed: Mapping[str, object]) -> Markup:
+    """Return what a template makes, for another template to print as it is."""
+    text = load_environment().get_template(template).render(printed)
+    return Markup(text)  # noqa: S704  the template has escaped its values
 
 
 def _sanitize(value: object) -> object:

@@ -24,7 +24,7 @@ from reconciler.model import (
     shorten_commit,
 )
 from reconciler.render.html import page
-from reconciler.render.html.components import load_environment
+from reconciler.render.html.components import load_environment, render_part
 from reconciler.render.html.facets import make_query
 from reconciler.render.shared import fleet as shared
 from reconciler.render.shared import phrases
@@ -96,7 +96,7 @@ class TargetSection:
     findings: tuple[Finding, ...]
     more_findings: int
     status: Mapping[str, Any] | None
-    plan: str  # HTML that `plan.html` has made; empty if there is none
+    plan: str  # as `plan.html` shows it; empty if there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +225,7 @@ def _draw_plan(details: TargetDetails, mode: FleetMode, anchor: str, most: int) 
     )
     if not any(printed[name] for name in ("groups", "findings", "notices", "doubts", "people")):
         return ""
-    return load_environment().get_template("plan.html").render(printed)
+    return render_part("plan.html", printed)
 
 
 def _list_outcomes(details: TargetDetails) -> Iterator[OutcomeRow]:

@@ -104,7 +104,7 @@ def _format_table(views: Sequence[TargetView], room: int) -> Iterator[str]:
     """Yield every target as a row of a table to unfold; those without a result to read last."""
     order = sorted(views, key=lambda view: view.state is State.CLEAN)
     rows = (
-        f"| {_DOTS[view.state]} {format_code(view.result.target)} "
+        f"| {_DOTS[view.state]} {_format_cell(view.result.target)} "
         f"| {escape_prose(view.text)} | {_format_code(view)} "
         f"| {view.result.requests.reads + view.result.requests.writes:,} "
         f"| {view.result.seconds:,.1f} s |"
@@ -150,6 +150,11 @@ def _format_plans(
 def _has_changes(view: TargetView) -> bool:
     """Return whether the totals of a target count any change."""
     return any(view.result.summary.get(action) for action in ("create", "update", "delete"))
+
+
+def _format_cell(name: str) -> str:
+    """Return a name as code in a table, where a bar ends a cell even inside of code."""
+    return format_code(name).replace("|", "\\|")
 
 
 def _format_code(view: TargetView) -> str:

@@ -144,6 +144,8 @@ def _format_rest(number: int) -> Iterator[str]:
 def _format_totals(report: FleetReport, options: RenderOptions) -> str:
     worst = next(iter(shared.count_states(report)), (State.CLEAN, 0))[0]
     lines = wrap(shared.describe_totals(report), indent="", width=options.width)
-    more = shared.describe_next_step(report) if options.zoom is not Zoom.TOTALS else ""
     painted = [paint(line, _STYLES[worst], on=options.color) for line in lines]
-    return "\n".join((*painted, *filter(None, (more,))))
+    step = shared.describe_next_step(report)
+    if step and options.zoom is not Zoom.TOTALS:
+        painted += wrap(step, indent="", width=options.width)
+    return "\n".join(painted)
