@@ -222,6 +222,7 @@ def _revert(
             given.repository,
             own=load_rules(settings, given.target, facts.cwd),
             commit=given.base.commit,
+            is_named=True,
         )
         planned, judge = rule_judge.judge_plan(planned, sources, facts.now)
         planned = apply_refusals.add_refusal(planned, go_on=go_on)

@@ -67,6 +67,7 @@ class Inputs:
         history: what earlier commits said; git is asked only when a plan needs it.
         rules: the rules of the working tree.
         base_commit: full id of the base, also if its files cannot be used.
+        names_base: whether the run names its base, or a saved plan does.
 
     """
 
@@ -82,6 +83,7 @@ class Inputs:
     history: History
     rules: RuleFiles = NO_RULES
     base_commit: str | None = None
+    names_base: bool = False
 
     @property
     def head(self) -> str | None:
@@ -149,6 +151,7 @@ def read_inputs(
         _find_history(target, facts, state, known.base),
         rules,
         known.commit,
+        base_ref is not None or not uses_base,
     )
 
 

@@ -108,6 +108,7 @@ def judge_by_rules(planned: Plan, world: World, inputs: Inputs) -> tuple[Plan, W
         inputs.repository,
         own=inputs.rules,
         commit=inputs.base_commit,
+        is_named=inputs.names_base,
     )
     planned, judge = rule_judge.judge_plan(planned, sources, inputs.facts.now)
     return planned, replace(world, judge=judge)

@@ -38,6 +38,8 @@ E2E = ("-m", "pytest", "-x", "-q", "tests/cli/test_faults.py", "tests/cli/test_w
 THREE_WAY = ("-m", "pytest", "-x", "-q", "tests/unit/plan/diff/test_three_way.py")
 REST = ("-m", "pytest", "-x", "-q", "tests/harness/test_killed_gate_changes.py")
 BEGUN = ("-m", "pytest", "-x", "-q", "tests/cli/test_partial_apply.py")
+RULES = ("-m", "pytest", "-x", "-q", "tests/cli/test_rules.py",
+         "tests/cli/test_rules_of_the_base.py")  # fmt: skip
 GUARDS = ("-m", "pytest", "-x", "-q", "tests/cli/test_guardrails.py")
 BASE = ("-m", "pytest", "-x", "-q", "tests/cli/test_base.py")
 WEAKER = ("-m", "pytest", "-x", "-q", "tests/cli/test_weakening.py")
@@ -267,6 +269,26 @@ MUTANTS = [
         "if True:",
         GUARDS,
     ),
+    mutant("a rule that fails lets the change pass", "plan/rules/findings.py",
+           "    if result is False:", "    if result is not True:", RULES),
+    mutant("an endless expression lets the change pass", "operations/rules/process.py",
+           "            return [str(ended)]", "            return [False]", RULES),
+    mutant("an expression may take as long as it wants", "operations/rules/worker.py",
+           "                limit_processor_time(LIMIT_S)", "                limit_processor_time(0)", RULES),
+    mutant("a saved plan is not judged by rules", "cli/plan_source.py",
+           "        return operations_plan.judge_by_rules(planned, world, given)",
+           "        return planned, world", RULES),
+    mutant("another base lifts a rule", "operations/rules/sources.py",
+           "for id_ in (commit, automatic)", "for id_ in (commit,)", RULES),
+    mutant("the rules of the base do not count", "operations/rules/sources.py",
+           "            rules = list(_read_rules(settings, target, facts, tree))",
+           "            rules = []", RULES),
+    mutant("a renamed target has no rules at the base", "operations/rules/sources.py",
+           "if target.name in then else then.values()", "if target.name in then else []", RULES),
+    mutant("what is left after an approval is not judged", "operations/replan.py",
+           "        if self._judge is None or now.action is Action.NONE:", "        if True:", RULES),
+    mutant("--continue goes past a rule that nobody can judge", "plan/guardrails/checks.py",
+           "    {ROLLBACK, rule_findings.INVALID}", "    {ROLLBACK}", RULES),
     mutant("protected things may go", "plan/guardrails/checks.py",
            "if why := _explain_protection(change, earlier):", "if why := '':", GUARDS, E2E),
     mutant("conflicts are nobody's business", "plan/guardrails/checks.py",

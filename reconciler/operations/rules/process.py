@@ -5,17 +5,27 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
+import reconciler
 from reconciler.errors import ReconcilerError
 from reconciler.operating_system import HAS_TIMER, has_exceeded_processor_time
 from reconciler.operations.rules.worker import LIMIT_S
 
 TOO_LONG: Final = f"it takes longer than {LIMIT_S * 1000:.0f} ms"
 _ENDED: Final = "the process that evaluates it ended"
+# This very program, however its process has found it; standard modules are found first.
+_START: Final = """
+import sys
+installed = (n for n, path in enumerate(sys.path) if path.endswith("-packages"))
+sys.path.insert(next(installed, len(sys.path)), sys.argv[1])
+from reconciler.operations.rules.worker import main
+main()
+"""
 _START_S: Final = 30.0
 _PATIENCE_S: Final = 30.0 if HAS_TIMER else LIMIT_S  # of the wall clock; the kernel counts better
 _MOST_ENDS: Final = 3  # changes on which one expression may end the process
@@ -86,7 +96,7 @@ class RuleProcess:
     def _try_start(self) -> bool:
         self._lines = SimpleQueue()
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "reconciler.operations.rules.worker"],
+            [sys.executable, "-P", "-c", _START, str(Path(reconciler.__file__).parent.parent)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

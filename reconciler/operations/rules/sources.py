@@ -41,6 +41,7 @@ def read_sources(
     *,
     own: RuleFiles,
     commit: str | None,
+    is_named: bool,
 ) -> RuleSources:
     """Read the rules of the bases, next to those of the files; a rule that both have counts once.
 
@@ -54,11 +55,12 @@ def read_sources(
         state: the repository that holds the files.
         own: the rules of the files.
         commit: full id of the base of the plan, if it has one.
+        is_named: whether the run names that base; else it is the automatic one.
 
     """
     judged = [JudgedRule(rule) for rule in own.rules]
     reported: list[Finding] = []
-    automatic = _find_automatic_base(target, facts, state)
+    automatic = _find_automatic_base(target, facts, state) if is_named else commit
     bases = list(dict.fromkeys(id_ for id_ in (commit, automatic) if id_ is not None))
     for base in bases:
         tree = repository.open_commit(base, cwd=facts.cwd, at=target.paths[0], may_lack_paths=True)

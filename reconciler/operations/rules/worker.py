@@ -48,7 +48,3 @@ def main() -> None:
 def _answer(document: Any) -> None:
     sys.stdout.buffer.write(json.dumps(document).encode("ascii") + b"\n")
     sys.stdout.buffer.flush()
-
-
-if __name__ == "__main__":
-    main()
