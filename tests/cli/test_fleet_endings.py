@@ -11,12 +11,12 @@ from tests import acme, support
 from tests.fleets import codes, make_fleet, several_sandboxes, targets
 
 NAMES = ("staging", "eu-prod", "us-prod")
-FLAGS = 20
+FLAGS = 40
 
 
 @pytest.fixture(scope="module")
 def sandboxes():
-    with several_sandboxes(NAMES, "--latency", "30") as running:
+    with several_sandboxes(NAMES, "--latency", "80") as running:
         yield running
 
 
