@@ -17,6 +17,7 @@ from reconciler.model import (
     build_plain_requests,
     map_values,
     may_have_values,
+    merge_paths,
     normalize_set,
 )
 from reconciler.normal_form import filter_checks, filters, values
@@ -57,6 +58,7 @@ SETS = (*LABELS, "analytics_dashboards")
 ON_FLAG = "filters.groups[].properties[type=flag].key"
 ON_COHORT = "filters.groups[].properties[type=cohort].value"
 IN_HOLDOUT = "filters.holdout.id"
+_IDS = merge_paths(ON_COHORT, IN_HOLDOUT)
 
 
 def to_spec(payload: Payload) -> Spec:
@@ -66,7 +68,7 @@ def to_spec(payload: Payload) -> Spec:
         spec["evaluation_contexts"] = payload["evaluation_tags"]
     if "filters" in spec:
         spec["filters"] = filters.drop_nulls(spec["filters"])
-    if not may_have_values(spec, (ON_COHORT, IN_HOLDOUT)):
+    if not may_have_values(spec, _IDS):
         return spec
     return map_values(map_values(spec, ON_COHORT, _spell_id), IN_HOLDOUT, _spell_id)
 

@@ -130,28 +130,28 @@ def iterate_values(spec: Spec, path: str) -> Iterator[tuple[Path, Any]]:
     return _iterate_values(spec, _parse_steps(path), ())
 
 
-class _Branch(NamedTuple):
+class Branch(NamedTuple):
     """Hold one step that some paths share, with the steps that follow it; none: a path ends."""
 
     name: str
     many: bool
     field: str
     wanted: frozenset[str]  # every value of the field that some path picks
-    then: tuple["_Branch", ...]
+    then: tuple["Branch", ...]
 
 
 @cache
-def _merge_paths(paths: tuple[str, ...]) -> tuple[_Branch, ...]:
-    """Return the beginnings of the paths as a tree, up to the first step that filters."""
+def merge_paths(*paths: str) -> tuple[Branch, ...]:
+    """Return the beginnings of reference paths as a tree, up to the first step that filters."""
     return _merge_steps([_parse_steps(path) for path in paths])
 
 
-def _merge_steps(paths: Sequence[tuple[_Step, ...]]) -> tuple[_Branch, ...]:
+def _merge_steps(paths: Sequence[tuple[_Step, ...]]) -> tuple[Branch, ...]:
     groups: dict[tuple[str, bool, str], list[tuple[_Step, ...]]] = {}
     for steps in paths:
         groups.setdefault((steps[0].name, steps[0].many, steps[0].field), []).append(steps)
     return tuple(
-        _Branch(
+        Branch(
             *step,
             frozenset(steps[0].value for steps in group),
             ()
@@ -162,15 +162,11 @@ def _merge_steps(paths: Sequence[tuple[_Step, ...]]) -> tuple[_Branch, ...]:
     )
 
 
-def may_have_values(spec: Spec, paths: tuple[str, ...]) -> bool:
-    """Return False if no reference path names a value. Most resources refer to nothing at all.
+def may_have_values(node: Any, branches: tuple[Branch, ...]) -> bool:
+    """Return False if no merged path names a value. Most resources refer to nothing at all.
 
     Each resource is asked several times, so this looks at the common beginning of paths once.
     """
-    return _may_match(spec, _merge_paths(paths))
-
-
-def _may_match(node: Any, branches: tuple[_Branch, ...]) -> bool:
     if not isinstance(node, MAPPINGS):
         return False
     for name, many, field, wanted, then in branches:
@@ -178,11 +174,15 @@ def _may_match(node: Any, branches: tuple[_Branch, ...]) -> bool:
         if value is None:
             continue
         if not many:
-            if not then or _may_match(value, then):
+            if not then or may_have_values(value, then):
                 return True
         elif isinstance(value, list):
             for item in value:
-                if _has_value(item, field, wanted) if field else not then or _may_match(item, then):
+                if (
+                    _has_value(item, field, wanted)
+                    if field
+                    else not then or may_have_values(item, then)
+                ):
                     return True
     return False
 
@@ -216,7 +216,7 @@ def map_values(spec: Spec, path: str, function: Callable[[Any], Any]) -> Spec:
 
     Return `spec` itself if no value changed: most flags name nothing.
     """
-    if not may_have_values(spec, (path,)):
+    if not may_have_values(spec, merge_paths(path)):
         return spec
     mapped: Spec = _map_steps(spec, _parse_steps(path), function)
     return mapped
