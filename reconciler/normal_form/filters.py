@@ -145,7 +145,7 @@ def _normalize_group(group: Mapping[str, Any], index: Any) -> dict[str, Any]:
         return normal
 
 
-@lru_cache(maxsize=200_000)  # a group of a flag without changes is in a file and in PostHog
+@lru_cache(maxsize=100_000)  # a group of a flag without changes is in a file and in PostHog
 def _share_group(packed: bytes) -> dict[str, Any]:
     """Return the group that is packed, as the same object each time: specs are never changed."""
     group: dict[str, Any] = marshal.loads(packed)  # noqa: S302  packed above
