@@ -13,6 +13,7 @@ from reconciler.cli import event_log, guardrails, terminal
 from reconciler.cli.progress import Lines, LiveArea
 from reconciler.cli.session import Session
 from reconciler.cli.signals import Interrupt, catch_interrupts
+from reconciler.files import journal_files
 from reconciler.files.working_tree import check_output, format_path
 from reconciler.model import Action, Address, Detail, Outcome, Plan
 from reconciler.operations import apply
@@ -98,7 +99,7 @@ def _carry_out(
         return _Ended(tuple(map(executor.report_unchanged, planned.changes)))
     stamp = session.now().strftime("%Y%m%dT%H%M%S.%fZ")
     outcomes: dict[Address, Outcome] = {}
-    path = apply.journal_path(options.folder, stamp)
+    path = journal_files.name_journal(options.folder, stamp, planned.target)
     check_output(path)
     color = session.has_color(session.err)
     status = RunStatus(len(planned.writes))

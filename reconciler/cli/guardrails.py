@@ -80,7 +80,7 @@ def read_options(
         declared_elsewhere=inputs.read_other_declarations(given)
         if is_partial or needs_others
         else (),
-        sent_in_vain=dropped_writes.read_journals(journals / "runs", given.target.name)
+        sent_in_vain=dropped_writes.read_journals(given.folder, given.target.name)
         if has_droppable
         else {},
         misnamed=created_names.recall(journals),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.config.loaded import Loaded
+from reconciler.files.journal_files import list_journals
 from reconciler.kinds import KINDS
 
 EVENT: Final = "not_kept"
@@ -32,14 +33,10 @@ def has_droppable_fields(loaded: Loaded) -> bool:
     )
 
 
-def read_journals(runs: Path, target: str) -> DroppedValues:
+def read_journals(folder: Path, target: str) -> DroppedValues:
     """Return the dropped fields in the newest journals of a target; later runs win."""
     dropped: dict[tuple[str, str], tuple[Any, Any]] = {}
-    try:
-        paths = sorted(runs.glob("*.jsonl"))[-_RUNS:]
-    except OSError:
-        return dropped
-    for path in paths:
+    for path in list_journals(folder, target, _RUNS):
         for row in _read_rows(path, target):
             dropped[str(row.get("address")), str(row.get("field"))] = (
                 row.get("value"),

@@ -1,7 +1,6 @@
 """Carry a plan out."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from reconciler.apply import executor
 from reconciler.apply.ids import IdTable
@@ -52,8 +51,3 @@ def make_request_url(host: str, names: IdTable) -> Callable[[Address, str], str]
         return f"{host}/project/{names.scope_ids(address)['project']}/approvals/{request}"
 
     return url
-
-
-def journal_path(folder: Path, stamp: str) -> Path:
-    """Return `.reconciler/runs/<time>.jsonl` below the configuration's folder."""
-    return folder / ".reconciler" / "runs" / f"{stamp}.jsonl"

@@ -297,3 +297,45 @@ def test_what_a_command_says_is_in_the_log_of_its_target(make):
     assert "POSTHOG_NO_KEY" in logs["staging"]
     assert f"staging: {logs['staging'].splitlines()[0]}" in done.err
     assert "1 to update" not in done.err.split("~")[0]
+
+
+def test_what_is_wrong_with_shared_files_is_printed_once(make):
+    """With its place, as `validate` prints it; then what to do next."""
+    fleet = make()
+    fleet.settle(
+        "kind: FeatureFlag\nmetadata: {organization: acme, project: Web, key: a}\nspek: 1\n"
+    )
+
+    done = fleet.run("fleet", "validate", "--out", "out")
+
+    assert (1, 1) == (done.code, done.err.count("config/flags.yaml:3")), done.err
+    assert "Next: fix what failed (out/TARGET.log has" in done.err
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words", "following"),
+    [
+        ({}, ("plan", "--target", "*-prod"), "reconciler fleet apply --target '*-prod'"),
+        ({"us_prod": GATED}, ("apply", "--yes"), "ask the approvers (reconciler fleet status "),
+        ({"us_prod": BROKEN}, ("plan",), "fix what failed (--out DIR keeps"),
+    ],
+)
+def test_the_next_step_is_said(make, seeds, words, following):
+    fleet = make(**seeds)
+    fleet.settle(acme.flag("a", 50))
+
+    done = fleet.run("fleet", *words)
+
+    assert [True] == [following in line for line in done.err.splitlines() if "Next:" in line]
+
+
+def test_each_target_has_journals_of_its_own(make):
+    """So that a plan need not read those of all others."""
+    fleet = make()
+    fleet.settle(acme.flag("a", 50))
+    assert 0 == fleet.fleet("apply", "--yes").code
+
+    journals = sorted((fleet.folder / ".reconciler" / "runs").glob("*.jsonl"))
+    assert sorted(NAMES) == sorted(path.stem.partition("-")[2] for path in journals)
+    begins = [json.loads(path.read_text("utf-8").splitlines()[0]) for path in journals]
+    assert sorted(NAMES) == sorted(begin["target"] for begin in begins)

@@ -1,8 +1,10 @@
 """Print and keep the report of a fleet, from whichever level it comes."""
 
 import os
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 from reconciler import render
 from reconciler.cli.fleet.choice import FleetChoice
@@ -10,11 +12,18 @@ from reconciler.cli.fleet.subcommands import FleetOptions
 from reconciler.cli.notifications import fleet as notify_fleet
 from reconciler.cli.session import Session
 from reconciler.files import result_files
+from reconciler.files.working_tree import format_path
 from reconciler.fleet import combine, target_folder
 from reconciler.git import repository
-from reconciler.model import FleetReport, TargetDetails
+from reconciler.model import INTERRUPTED, FleetMode, FleetReport, Severity, TargetDetails
 from reconciler.planfile import fleet
+from reconciler.render import text as render_text
+from reconciler.render.shared.fleet import LoadDetails
 from reconciler.render.shared.options import RenderOptions, Zoom
+
+_ERROR: Final = 1  # exit codes of targets
+_WAITS: Final = 3
+_CHANGES: Final = ("create", "update", "delete")
 
 
 def report_targets(
@@ -76,6 +85,40 @@ def finish(
     def load(target: str) -> TargetDetails:
         return target_folder.load_details(folders.get(target))
 
+    if report.mode is FleetMode.VALIDATE and form == "text":
+        _print_findings(session, report, load)
     shown = render.fleet(report, load, format=form, options=look)
     session.say(shown, wraps=form == "text")
+    if form == "text":
+        for step in _list_next_steps(session, report, out):
+            session.note(f"Next: {step}")
     return report.exit_code
+
+
+def _print_findings(session: Session, report: FleetReport, load: LoadDetails) -> None:
+    """Print what is wrong with the files; what several targets share is printed once."""
+    findings = dict.fromkeys(
+        finding for result in report.targets for finding in load(result.target).findings
+    )
+    has_errors = any(finding.severity is Severity.ERROR for finding in findings)
+    if findings and (has_errors or not session.quiet):
+        color = session.has_color(session.err)
+        session.complain(render_text.findings(tuple(findings), color=color))
+
+
+def _list_next_steps(session: Session, report: FleetReport, out: Path | None) -> Iterator[str]:
+    """Yield what people do next, the most urgent first."""
+    codes = {result.exit_code for result in report.targets}
+    words = "".join(f" --target {shlex.quote(name)}" for name in session.target_names)
+    if _ERROR in codes:
+        place = "--out DIR keeps what each command prints"
+        if out is not None:
+            place = f"{format_path(session.cwd, out)}/TARGET.log has what each command printed"
+        yield f"fix what failed ({place}), then run it again"
+    if report.exit_code == INTERRUPTED:
+        yield "run it again; it re-reads the live state and continues"
+    if _WAITS in codes:
+        yield f"ask the approvers (reconciler fleet status{words} lists them), then run it again"
+    differs = any(result.summary.get(name) for result in report.targets for name in _CHANGES)
+    if report.mode is FleetMode.PLAN and differs and _ERROR not in codes:
+        yield f"reconciler fleet apply{words}"

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.files.journal_files import list_journals
 from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Result
 
@@ -58,12 +59,8 @@ class JournalledRun:
 
 def read_runs(folder: Path, target: str) -> list[JournalledRun]:
     """Return the runs of a target that were journalled below a folder, the oldest first."""
-    try:
-        paths = sorted((folder / ".reconciler" / "runs").glob("*.jsonl"))[-_RUNS:]
-    except OSError:
-        return []
     runs = []
-    for path in paths:
+    for path in list_journals(folder, target, _RUNS):
         begin = next(_read_rows(path, first=True), {})
         if begin.get("event") == "begin" and begin.get("target") == target:
             commit, base = begin.get("commit"), begin.get("base")
