@@ -193,7 +193,7 @@ def _report_missing(parts: Iterable[FleetReport]) -> list[TargetResult]:
             target,
             1,
             error=Problem(
-                f"{target}: there is no report",
+                "there is no report",
                 where,
                 "whether it ran is not known from here",
                 "give `fleet merge` the folder of each shard; run the job of a missing one again",

@@ -9,6 +9,7 @@ relations, so that nothing has to be agreed between jobs:
 * A target and the targets that it needs are in one shard, which runs them in their order.
 """
 
+import heapq
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +21,7 @@ from reconciler.errors import UsageError
 from reconciler.model import Shard
 from reconciler.posthog.credentials import KEY_VARIABLES
 
-MOST: Final = 256  # jobs that a matrix of GitHub can have
+MOST: Final = 10_000  # shards
 _SHARD: Final = re.compile(r"([1-9]\d*)/([1-9]\d*)", re.ASCII)
 _PORTS: Final = {"https": 443, "http": 80}
 
@@ -32,7 +33,7 @@ def parse_shard(text: str) -> tuple[int, int]:
     if not 1 <= index <= count <= MOST:
         raise UsageError(
             f"--shard {text}: this is not one of several shards",
-            why=f"it is written I/N, with I from 1 to N, and N at most {MOST}",
+            why=f"it is written I/N, with I from 1 to N, and N at most {MOST:,}",
             fix="write --shard 2/3 for the second of three shards",
         )
     return index, count
@@ -56,8 +57,11 @@ def divide_targets(targets: Sequence[Target], count: int) -> tuple[tuple[Target,
     """
     shards: list[list[Target]] = [[] for _ in range(count)]
     groups = sorted(_group_targets(targets), key=lambda group: (-len(group), group[0].name))
+    fullness = [(0, index) for index in range(count)]  # a heap: the emptiest shard is the first
     for group in groups:
-        min(shards, key=len).extend(group)
+        size, index = fullness[0]
+        shards[index].extend(group)
+        heapq.heapreplace(fullness, (size + len(group), index))
     return tuple(tuple(sorted(shard, key=lambda target: target.name)) for shard in shards)
 
 

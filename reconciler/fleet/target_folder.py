@@ -79,7 +79,7 @@ def read_target(folder: Path, target: str, mode: FleetMode) -> tuple[TargetResul
         if details.status is not None:
             waiting.read_status_rows(target, details.status)
     except _UNREADABLE as error:
-        damaged = _report_damage(folder, target, "the report", error)
+        damaged = _report_damage(folder, target, "its report", error)
         return replace(result, exit_code=1, error=damaged.error), TargetDetails()
     if result.exit_code and result.error is None:
         result = replace(result, error=_find_first_problem(details))
@@ -151,7 +151,7 @@ def _report_damage(folder: Path, target: str, what: str, error: Exception) -> Ta
     else:
         why = getattr(error, "strerror", None) or "it is not JSON"
     problem = Problem(
-        f"{target}: {what} cannot be read",
+        f"{what} cannot be read",
         f"{folder.name}: {why}",
         "what the run has done is not known from here",
         "run the command for this target again",

@@ -1,4 +1,4 @@
-"""The report of a fleet on the terminal: what needs attention first, the totals last."""
+"""The report of a fleet on the terminal: targets, requests by expiry, drift by cause, totals."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -70,37 +70,39 @@ def _format_targets(
     is_folded = len(clean) > _FOLDED and not options.verbose
     shown = [view for view in views if not (is_folded and view.state is State.CLEAN)]
     column = min(_NAME, max((count_columns(view.result.target) for view in shown), default=0))
+    advice: tuple[str, ...] = ()  # printed last; many targets can fail for one reason
     for view in shown:
-        yield from _format_target(view, column, options)
+        yield _format_target(view, column, options)
+        problem = view.result.error
+        if problem is not None and advice != (problem.why, problem.state, problem.fix):
+            advice = (problem.why, problem.state, problem.fix)
+            yield from _format_advice(advice, options)
     if is_folded:
         words = shared.describe_state(report.mode, State.CLEAN)
         line = f"✓ {count(len(clean), 'target')} {words} (-v lists them)"
         yield f"  {paint(line, _STYLES[State.CLEAN], on=options.color)}"
 
 
-def _format_target(view: TargetView, column: int, options: RenderOptions) -> Iterator[str]:
+def _format_target(view: TargetView, column: int, options: RenderOptions) -> str:
+    """Return the name of a target and what became of it, on one or more lines."""
     name = clip(escape(view.result.target), column)
     gap = " " * (column - count_columns(name))
     style = _STYLES[view.state]
     head = f"  {paint(view.mark, style, on=options.color)} {name}{gap}  "
     room = max(20, options.width - column - 6)
     first, *others = wrap(clip(escape(view.text), _SENTENCE), indent="", width=room, hang="")
-    yield head + paint(first, style if view.state is not State.CLEAN else "", on=options.color)
-    yield from (f"{' ' * (column + 6)}{line}" for line in others)
-    problem = view.result.error
-    if problem is None:
-        return
-    for label, text in (
-        ("why:  ", problem.why),
-        ("state:", problem.state),
-        ("fix:  ", problem.fix),
-    ):
+    painted = paint(first, style if view.state is not State.CLEAN else "", on=options.color)
+    return "\n".join((head + painted, *(f"{' ' * (column + 6)}{line}" for line in others)))
+
+
+def _format_advice(sentences: tuple[str, ...], options: RenderOptions) -> Iterator[str]:
+    """Yield why a target failed, the state, and the next step."""
+    for label, text in zip(("why:  ", "state:", "fix:  "), sentences, strict=True):
         if text:
-            lines = wrap(
-                clip(escape(text), _SENTENCE), indent="", width=options.width - 13, hang=""
-            )
-            yield f"      {paint(label, 'dim', on=options.color)} {lines[0]}"
-            yield from (f"             {line}" for line in lines[1:])
+            shown = clip(escape(text), _SENTENCE)
+            first, *others = wrap(shown, indent="", width=options.width - 13, hang="")
+            yield f"      {paint(label, 'dim', on=options.color)} {first}"
+            yield from (f"             {line}" for line in others)
 
 
 def _format_waiting(waiting: Sequence[WaitingRequest], options: RenderOptions) -> Iterator[str]:

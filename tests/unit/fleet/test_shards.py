@@ -152,7 +152,7 @@ print([[target.name for target in shard] for shard in divide_targets(targets, 5)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1", "0/3", "4/3", "1/0", "-1/3", "1/3/5", " 1/3", "1/300", "a/b", "01/3", "²/3"]
+    "text", ["", "1", "0/3", "4/3", "1/0", "-1/3", "1/3/5", " 1/3", "1/10001", "a/b", "01/3", "²/3"]
 )
 def test_what_is_not_a_shard_is_refused(text):
     """With the way to write it."""
@@ -160,3 +160,14 @@ def test_what_is_not_a_shard_is_refused(text):
         shards.parse_shard(text)
 
     assert "--shard 2/3" in caught.value.fix
+
+
+def test_a_matrix_that_github_cannot_start_is_refused():
+    """GitLab and other systems can."""
+    targets = [Target(f"t{n}", api_key_env=f"POSTHOG_{n}") for n in range(300)]
+    divided = shards.divide_targets(targets, 300)
+
+    with pytest.raises(UsageError, match="300 shards have targets"):
+        matrix.format_matrix(divided, "github")
+    assert matrix.format_matrix(divided, "gitlab").count("SHARD_INDEX") == 300 + 1
+    assert len(json.loads(matrix.format_matrix(divided[:256], "github"))["include"]) == 256
