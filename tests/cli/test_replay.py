@@ -219,6 +219,25 @@ def test_the_level_at_the_time_of_the_change_counts(world):
     ]
 
 
+def test_a_level_before_the_window_is_unknown(world):
+    """Bob filed the request as a member, before the window that is replayed."""
+    repo = world({"now": BEGIN, **factories.gated(acme.live_flag("a", 10, id=7))})
+    call, organization = repo.sandbox.call, "/api/organizations/@current"
+    filed = call("PATCH", f"{FLAGS}7/", {"active": True}, "phx_bob")[1]["change_request_id"]
+    members = call("GET", f"{organization}/members/", None, "phx_alice")[1]["results"]
+    (bob,) = (each["user"]["uuid"] for each in members if each["user"]["email"][:3] == "bob")
+    call("POST", "/_sandbox/clock", {"advance": "1d"})
+    call("PATCH", f"{organization}/members/{bob}/", {"level": 8}, "phx_alice")
+    call("POST", "/_sandbox/clock", {"advance": "5d"})
+    call("POST", f"/api/projects/1/change_requests/{filed}/approve/", {}, "phx_alice")
+    repo.write("policies.yaml", rule(ENABLE, bypass_levels=["admin"]))
+    repo.sandbox.clear()
+
+    short, long = answers(repo, "--since", "3d"), answers(repo, "--since", "30d")
+
+    assert [answer for answer, _ in (*short, *long)] == ["unknown", True]
+
+
 def test_what_the_log_lacks_is_unknown_and_counted(world):
     repo = world(
         logged(

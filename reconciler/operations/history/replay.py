@@ -187,11 +187,12 @@ class _OrganizationReplay:
             if address.organization == self.slug
         )
         if not bypasses:
-            return PastPeople(live, self.slug, (), has_log=False)
+            return PastPeople(live, self.slug, (), begin=None)
         question = Question(self.slug, _PEOPLE)
         entries = tuple(self._log.iterate_entries(question, since=self.since, until=None))
         self._log.gaps.clear()  # that of the log itself follows
-        return PastPeople(live, self.slug, entries, has_log=self._log.refused is None)
+        begin = self.since if self._log.refused is None else None
+        return PastPeople(live, self.slug, entries, begin=begin)
 
     def _read_log(self) -> Iterator[Entry]:
         """Yield the entries of the projects, newest first."""

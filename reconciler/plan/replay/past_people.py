@@ -37,10 +37,18 @@ class PastPeople:
     """The members and roles of one organization, with what the log has about them."""
 
     def __init__(
-        self, live: Live, organization: str, entries: Iterable[Entry], *, has_log: bool
+        self, live: Live, organization: str, entries: Iterable[Entry], *, begin: datetime | None
     ) -> None:
-        """`entries` are those of memberships and roles, newest first; `has_log`: all of them."""
-        self._has_log = has_log
+        """Index who is what, and what the log says about it.
+
+        Args:
+            live: the members and roles of now.
+            organization: its slug.
+            entries: those of memberships and roles, newest first.
+            begin: since when there are all of them; None if the log cannot be read.
+
+        """
+        self._begin = begin
         self._members: dict[str, LiveResource] = {}
         self._roles: dict[str, LiveResource] = {}
         for address, resource in live.resources.items():
@@ -83,6 +91,10 @@ class PastPeople:
         possible = (level,) if level is not None else (NO_LEVEL, *sorted(set(levels)))
         return Actor(email, possible, frozenset(held), frozenset(doubtful))
 
+    def _covers(self, at: datetime) -> bool:
+        """Return whether the log has everything since a time."""
+        return self._begin is not None and self._begin <= at
+
     def _find_level(self, email: str | None, at: datetime) -> int | None:
         """Return the level at a time; None if nothing shows it."""
         member = self._members.get((email or "").lower())
@@ -95,7 +107,7 @@ class PastPeople:
                 return None  # it is not known which came first
             if changed_at > at:
                 level = before
-        if not self._has_log and not _is_certainly(member.payload.get("updated_at"), until=at):
+        if not self._covers(at) and not _is_certainly(member.payload.get("updated_at"), until=at):
             return None
         return level if isinstance(level, int) else None
 
@@ -105,7 +117,7 @@ class PastPeople:
             return None
         resource = self._roles.get(role)
         lost_at = self._lost_names.get(role)
-        if (lost_at is not None and lost_at >= at) or not self._has_log:
+        if (lost_at is not None and lost_at >= at) or not self._covers(at):
             return None  # another role may have had this name
         if resource is None:
             return False
