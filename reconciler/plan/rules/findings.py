@@ -71,20 +71,20 @@ def report_result(judged: JudgedRule, change: Change, result: bool | str) -> Fin
         return Finding(
             FAILED,
             Severity.ERROR,
-            f"{change.address} cannot be judged by {judged.name}: {result}",
+            f"{judged.name} cannot judge {change.address}: {result}",
             "a rule that fails on a change denies the change",
             _FIRST if base else _CORRECT,
             rule.source,
             change.address,
         )
     if rule.effect is RuleEffect.WARN:
-        message = f"{change.address}: {rule.message} (warning by {judged.name})"
+        message = f"{judged.name} warns of {change.address}: {rule.message}"
         source, address = rule.source, change.address
         return Finding(WARNED, Severity.WARNING, message, source=source, address=address)
     return Finding(
         DENIED,
         Severity.ERROR,
-        f"{change.address} is denied by {judged.name}: {rule.message}",
+        f"{judged.name} denies {change.address}: {rule.message}",
         "no option of the command line lifts a rule",
         _FIRST if base else "change what the files declare, or change the rule",
         rule.source,

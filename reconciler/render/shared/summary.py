@@ -325,7 +325,7 @@ def _without_resource(finding: Finding, number: int) -> tuple[object, ...]:
     """Return what a finding has in common with those about other resources."""
     if finding.address is None:
         return (number,)
-    rest = finding.message.replace(f"{finding.address} ", "", 1)
+    rest = finding.message.replace(str(finding.address), "", 1)
     return (finding.code, finding.severity, finding.why, finding.fix, rest)
 
 
