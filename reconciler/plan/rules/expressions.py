@@ -28,6 +28,21 @@ _STATUS: Final = re.compile(r"^[A-Z_]+: ")
 _CODE: Final = re.compile(r"\s*(?:\(in container ''\))?\s*(?:\[[A-Z_]+\])?$")
 _UNKNOWN: Final = re.compile(r"undeclared reference to '([^']+)'")
 _SYNTAX: Final = re.compile(r"expecting \{.*")
+_OVERLOAD: Final = re.compile(r"No matching overloads found : [_@]*([^\s(_]+)_*(?:\((.*)\))?$")
+_WORDS: Final = (  # of the library -> in the words of users
+    (re.compile(r"Key not found in map : "), "there is no key "),
+    (re.compile(r"Index error: index=(\d+) size=(\d+)"), r"there is no item \1 in a list of \2"),
+    (re.compile(r"Iteration budget exceeded"), "it takes more than 10,000 steps"),
+    (
+        re.compile(r"Expression recursion limit exceeded.*|Exceeded max recursion depth.*"),
+        "it is nested more deeply than 32 levels",
+    ),
+    (
+        re.compile(r"Applying SELECT to non-message type"),
+        "a key of something that is not a mapping",
+    ),
+)
+_TYPES: Final = {"null_type": "null", "int64": "int", "uint64": "uint"}
 _LONGEST: Final = 300
 
 
@@ -46,6 +61,7 @@ class Expressions:
     def __init__(self) -> None:
         extensions = [ext_strings.ExtStrings()]
         self._environment = cel.NewEnv(variables=VARIABLES, extensions=extensions)
+        self._touch = self._environment.compile("size(change) + size(plan) + size(author) >= 0")
         self._programs: list[cel.Expression | None] = []
 
     def add(self, text: str) -> ExpressionProblem | None:
@@ -62,8 +78,10 @@ class Expressions:
         return None
 
     def bind(self, variables: Mapping[str, Any]) -> cel.Activation:
-        """Return variables for several expressions, converted once."""
-        return self._environment.Activation(variables)
+        """Return variables for several expressions, converted once: the library does it late."""
+        activation = self._environment.Activation(variables)
+        self._touch.eval(activation)
+        return activation
 
     def evaluate(self, number: int, variables: cel.Activation) -> bool | str:
         """Return what an expression is for these variables, or why it has no value."""
@@ -117,4 +135,9 @@ def _find_name(line: str, name: str, column: int) -> int:
 def _clean(text: str) -> str:
     """Return the sentence of an error in one line."""
     first = _CODE.sub("", _STATUS.sub("", text.partition("\n")[0]))
+    if operator := _OVERLOAD.search(first):
+        types = [_TYPES.get(name.strip(), name.strip()) for name in (operator[2] or "").split(",")]
+        return f"`{operator[1]}` does not take {' and '.join(filter(None, types)) or 'these types'}"
+    for pattern, words in _WORDS:
+        first = pattern.sub(words, first)
     return _SYNTAX.sub("expecting something else", first).strip()[:_LONGEST]

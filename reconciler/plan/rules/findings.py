@@ -26,7 +26,8 @@ _FIRST: Final = (
 )
 
 _CORRECT: Final = (
-    "correct the rule, and add this case to its tests; has(change.x) asks whether a key is there"
+    "correct the rule, and add this case to its tests; has(x.y) asks whether there is a key, "
+    "x.y != null whether it has a value"
 )
 
 
