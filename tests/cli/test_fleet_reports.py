@@ -365,5 +365,5 @@ def test_requests_of_other_hosts_are_others_even_with_the_same_id(tmp_path):
         applied = fleet.fleet("apply", "--yes").json["waiting"]
         status = fleet.fleet("status").json["waiting"]
 
-    assert ["eu", "us"] == [row["target"] for row in applied]
-    assert ["eu", "us"] == [row["target"] for row in status]
+    assert ["eu", "us"] == sorted(row["target"] for row in applied)
+    assert ["eu", "us"] == sorted(row["target"] for row in status)

@@ -45,9 +45,12 @@ def test_both_readers_agree_on_every_form_of_scalar(around):
         twice.agree(around.format(one).encode())
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "examples").rglob("*.yaml")), ids=lambda p: p.name)
+EXAMPLES = sorted(p for p in (ROOT / "examples").rglob("*.yaml") if p.parent.name != "rules")
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.name)
 def test_the_examples_are_ordinary(path):
-    """Comments, several documents, brackets in brackets."""
+    """Comments, several documents, brackets in brackets; rules are few, and may be denser."""
     assert twice.agree(path.read_bytes())
 
 
