@@ -104,6 +104,7 @@ def read(settings: Settings, target: Target, ref: str, facts: RunFacts) -> Drift
         target.paths, overlays=target.overlays, names=target.names, tree=tree
     )
     last = _find_last_apply(settings, target, tree, loaded, state)
+    loaded.cache.clear()
     return DriftInputs(target, Base(ref, tree.commit), tree, loaded, state, last)
 
 
@@ -130,8 +131,11 @@ def _find_last_apply(
         was = inputs.read_earlier_target(settings, target, earlier)
         if was is None:
             return None
-        earlier = replace(earlier, skip=was.without_resources)
-        then = loader.load_files(was.paths, overlays=was.overlays, names=was.names, tree=earlier)
+        earlier = replace(earlier, skip=was.without_resources, known=loaded.cache.texts)
+        then = loader.load_files(
+            was.paths, overlays=was.overlays, names=was.names, tree=earlier, like=loaded
+        )
+        then.cache.clear()
         then, _ = renamed_places.drop_moved(then, was.names, target.names, loaded)
         until = repository.read_commit_time(commit, cwd=root)
     except ReconcilerError:  # not here, or of another time: then nothing is known about it
