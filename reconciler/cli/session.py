@@ -135,8 +135,8 @@ class Session(Console):
 
     @property
     def is_in_fleet(self) -> bool:
-        """Return whether the run is that of one target of a fleet."""
-        return self.surroundings.control is not None
+        """Return whether this is the run of one target of a fleet, which sends the messages."""
+        return not self.surroundings.notifies
 
     @property
     def is_stopped(self) -> bool:

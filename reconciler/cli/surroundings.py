@@ -29,6 +29,7 @@ class Surroundings:
             object would take long. None if the process goes on.
         warn: takes the warnings of the run, too; None if nobody else shows them.
         has_abandoned: whether threads were left behind, which nobody waits for.
+        notifies: whether the run sends messages to webhooks; a fleet sends them for its targets.
 
     """
 
@@ -44,3 +45,4 @@ class Surroundings:
     lasting: list[object] | None = None
     warn: Callable[[str], None] | None = None
     has_abandoned: bool = False
+    notifies: bool = True

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from reconciler.errors import ServerError, ThrottledError, UnreachableError
 from reconciler.model import FleetMode, RequestCounts
 
+LOG: Final = ".log"  # beside the folder of a report: all that the command prints
 _THROTTLED_S: Final = 60.0  # the shorter of the windows in which PostHog counts
 _UNAVAILABLE_S: Final = 5.0
 READING_GRACE_S: Final = 1.0  # for a run that has written nothing, which a read would delay
@@ -29,6 +30,8 @@ class TargetRun:
         words: the options of the command as they were typed; the same for each target.
         cwd: the folder that the command runs in; absolute.
         report: the folder for the run's report; absolute.
+        notifies: whether the run sends messages to webhooks itself, because nobody sends them for
+            the fleet.
 
     """
 
@@ -37,6 +40,7 @@ class TargetRun:
     words: tuple[str, ...]
     cwd: Path
     report: Path
+    notifies: bool = False
 
 
 Stop = Callable[[], None]

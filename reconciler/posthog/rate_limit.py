@@ -90,6 +90,19 @@ class RateLimiter:
         with self._lock:
             self._paused_until = max(self._paused_until, self._clock() + seconds)
 
+    def count_used(self) -> tuple[int, int]:
+        """Return the turns that were taken within each window: a minute, an hour."""
+        minute, hour = (most - left for left, most in self.count_left())
+        return minute, hour
+
+    def add_turns(self, minute: int, hour: int) -> None:
+        """Count turns that another process has taken with the key, as if they were taken now."""
+        with self._lock:
+            now = self._clock()
+            for window, turns in zip(self._windows, (minute, hour), strict=True):
+                for _ in range(turns):
+                    window.add(now)
+
     def restrict(self, limit: KeyRateLimit) -> None:
         """Allow no more than this from now on, in each window. What was taken still counts."""
         with self._lock:

@@ -1,40 +1,41 @@
 """Run a fleet on the engine: start the runs, wait for them, and report as every fleet does."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from reconciler.cli.fleet import choice, local_run, results
 from reconciler.cli.fleet.choice import FleetChoice
+from reconciler.cli.fleet.engine_place import find_engine
 from reconciler.cli.fleet.subcommands import FleetOptions
 from reconciler.cli.progress import Lines
 from reconciler.cli.session import Session
 from reconciler.cli.signals import catch_interrupts
 from reconciler.errors import GitError, UsageError
 from reconciler.files.working_tree import find_git_root
-from reconciler.fleet import combine
-from reconciler.fleet.engine import connection, run_requests
+from reconciler.fleet.engine import run_requests
 from reconciler.fleet.engine.connection import Connection
 from reconciler.fleet.engine.messages import RunOutcome, RunRequest, name_workflow
-from reconciler.git import repository
+from reconciler.git import applied_ref, repository
 
 if TYPE_CHECKING:
     from reconciler.fleet.engine.connection import Connection
 
 _REFUSED: Final = {
+    "--sandbox": "run it without --engine temporal",  # it also sets the host
     "--host": "write `host` into the targets of reconciler.yaml",
-    "--sandbox": "run it without --engine temporal",
     "--config": "run it in the folder of that file, and name the file reconciler.yaml",
-    "--notify": "write `notify: [env:RECONCILER_NOTIFY_URL]` into the target, and set the variable "
-    "on the worker; the history of the engine must not contain a URL",
+    "--notify": "leave --detach out, or write `notify: [env:RECONCILER_NOTIFY_URL]` into the "
+    "target and set the variable on the worker: the engine must not store a URL",
 }
+_MESSAGES: Final = frozenset({"--notify", "--notify-format", "--notify-marker"})
 
 
 def run_fleet(session: Session, options: FleetOptions) -> int:
     """Run the command for each target on workers; return the worst exit code."""
     _refuse_local_options(session, options)
     chosen = choice.choose_targets(session, options)
-    place = connection.read_connection(session.settings().fleet, session.environ)
+    place = find_engine(session, session.settings().fleet)
     choice.confirm(options, chosen.targets)
     requests = _make_requests(session, options, chosen)
     if options.detach:
@@ -48,7 +49,7 @@ def _refuse_local_options(session: Session, options: FleetOptions) -> None:
         "--host": session.host,
         "--sandbox": session.sandbox,
         "--config": session.config,
-        "--notify": "--notify" in options.words,
+        "--notify": options.detach and "--notify" in options.words,
     }
     for name, fix in _REFUSED.items():
         if given[name]:
@@ -66,6 +67,7 @@ def _make_requests(
             fix="run it in a clone of the configuration repository",
         )
     commit = repository.resolve_commit("HEAD", session.cwd)
+    words = (*_drop_messages(options.words), *_list_base_words(session, options))
     return [
         RunRequest(
             session.run_id,
@@ -73,14 +75,37 @@ def _make_requests(
             name,
             commit,
             session.cwd.resolve().relative_to(root).as_posix(),
-            options.words,
+            words,
             run_requests.limit_needs(target, chosen.targets),
             options.timeout_s,
             settings.fleet.poll_s,
             run_requests.make_fairness_key(target),
+            notifies=options.detach,
         )
         for name, target in chosen.targets.items()
     ]
+
+
+def _drop_messages(words: Sequence[str]) -> Iterator[str]:
+    """Yield options without those of messages: this command sends them, and a URL is a secret."""
+    remaining = iter(words)
+    for word in remaining:
+        if word in _MESSAGES:
+            next(remaining, None)
+        else:
+            yield word
+
+
+def _list_base_words(session: Session, options: FleetOptions) -> Sequence[str]:
+    """Return the base of a pull request as an option: workers do not know of the build."""
+    if session.build is None or options.values.get("base") is not None:
+        return ()
+    target = next(iter(session.settings().targets))  # the base does not depend on it
+    state = applied_ref.read_state(session.cwd, target=target, build=session.build)
+    base = applied_ref.resolve_base(
+        None, target=target, build=session.build, state=state, cwd=session.cwd
+    )
+    return ("--base", base.commit) if base is not None and base.pull_request else ()
 
 
 def _start(
@@ -126,13 +151,5 @@ def _wait(
             )
 
         fleet.run(place, requests, on_outcome=take, on_no_worker=warn, stop=stop)
-    session.surroundings.lasting = [*(session.surroundings.lasting or ()), fleet]
-    report = combine.combine_targets(
-        folders,
-        mode=options.mode,
-        commit=requests[0].commit if requests else None,
-        shard=chosen.shard,
-        interrupted=interrupt.code is not None,
-    )
-    out = folder if options.out is not None else None
-    return results.finish(session, report, folders, form=options.format, out=out)
+    was_interrupted = interrupt.code is not None
+    return results.report_targets(session, options, chosen, folder, interrupted=was_interrupted)

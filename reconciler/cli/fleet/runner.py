@@ -2,6 +2,7 @@
 
 import io
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +16,11 @@ from reconciler.cli.surroundings import Surroundings
 from reconciler.config.load_cache import ParsedFiles
 from reconciler.config.settings import Settings
 from reconciler.files import run_folder
-from reconciler.fleet.target_run import RunControl, TargetRun
+from reconciler.fleet.target_run import LOG, RunControl, TargetRun
 from reconciler.model import FleetMode
 
-LOG: Final = ".log"  # beside the folder of a report: all that the command prints
 _ASKING: Final = frozenset({FleetMode.APPLY})
+_FOLDERS: Final = 8  # whose files are kept for further targets
 _REVERT: Final = "--revert"
 
 
@@ -32,15 +33,17 @@ class CommandRunner:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._lock = Lock()
-        self._shared: dict[Path, tuple[ParsedFiles, dict[tuple[str, ...], Settings]]] = {
-            session.cwd: (ParsedFiles(), session.surroundings.settings)
-        }
+        self._shared: OrderedDict[Path, tuple[ParsedFiles, dict[tuple[str, ...], Settings]]]
+        self._shared = OrderedDict({session.cwd: (ParsedFiles(), session.surroundings.settings)})
 
     def __call__(self, run: TargetRun, control: RunControl) -> int:
         """Return the exit code of the command; nothing is raised for a failed run."""
         prepare_folder(run.report)
         with self._lock:
             parsed, settings = self._shared.setdefault(run.cwd, (ParsedFiles(), {}))
+            self._shared.move_to_end(run.cwd)
+            if len(self._shared) > _FOLDERS:  # a worker sees a folder for each commit
+                self._shared.popitem(last=False)
         with self._open_streams(run) as (out, err), run_folder.run_in(run.cwd):
             return main.run(
                 self._list_words(run),
@@ -49,6 +52,7 @@ class CommandRunner:
                     err=err,
                     environ=dict(self._session.environ),
                     control=control,
+                    notifies=run.notifies,
                     parsed=parsed,
                     settings=settings,
                     sandbox=self._session.surroundings.sandbox,

@@ -5,12 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from reconciler.cli.fleet.engine_place import find_engine
 from reconciler.cli.fleet.subcommands import ENGINE_MODES
 from reconciler.cli.session import Session
 from reconciler.errors import EngineError, GitError
 from reconciler.files.working_tree import find_git_root
 from reconciler.fleet import selection
-from reconciler.fleet.engine.connection import Connection, read_connection
 from reconciler.fleet.engine.messages import ScheduledFleet, ScheduleEntry, name_schedule
 from reconciler.git import repository
 from reconciler.model.units import format_duration
@@ -33,7 +33,7 @@ def set_schedule(session: Session, mode: str, *, every_s: float, branch: str | N
         session.target_names,
         poll_s=settings.fleet.poll_s,
     )
-    place = _connect(session)
+    place = find_engine(session, session.settings().fleet)
     fleet.set_schedule(place, scheduled, timedelta(seconds=every_s))
     session.say(
         f"{name_schedule(mode)}: {mode} every {format_duration(every_s)} at the newest commit of "
@@ -46,7 +46,8 @@ def list_schedules(session: Session, form: str) -> int:
     """Print the schedules."""
     from reconciler.fleet.engine.temporal import fleet  # noqa: PLC0415  the SDK takes half a second
 
-    entries = fleet.list_schedules(_connect(session), [mode.value for mode in ENGINE_MODES])
+    place = find_engine(session, session.settings().fleet)
+    entries = fleet.list_schedules(place, [mode.value for mode in ENGINE_MODES])
     if form == "json":
         session.say(json.dumps([_as_row(entry) for entry in entries], indent=2))
     elif not entries:
@@ -60,7 +61,7 @@ def delete_schedule(session: Session, mode: str) -> int:
     """Delete a schedule."""
     from reconciler.fleet.engine.temporal import fleet  # noqa: PLC0415  the SDK takes half a second
 
-    if not fleet.delete_schedule(_connect(session), mode):
+    if not fleet.delete_schedule(find_engine(session, session.settings().fleet), mode):
         raise EngineError(
             f"there is no schedule for {mode}",
             state="nothing was deleted",
@@ -68,10 +69,6 @@ def delete_schedule(session: Session, mode: str) -> int:
         )
     session.say(f"{name_schedule(mode)}: deleted")
     return 0
-
-
-def _connect(session: Session) -> Connection:
-    return read_connection(session.settings().fleet, session.environ)
 
 
 def _find_branch(cwd: Path) -> str:

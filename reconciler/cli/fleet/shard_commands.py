@@ -9,12 +9,12 @@ import click
 from reconciler import render
 from reconciler.cli import options
 from reconciler.cli.fleet import results
-from reconciler.cli.fleet.runner import LOG
 from reconciler.cli.session import Session
 from reconciler.errors import ReconcilerError
 from reconciler.files.working_tree import check_output
 from reconciler.fleet import combine, matrix, selection, shards
 from reconciler.fleet.combine import MergedReport
+from reconciler.fleet.target_run import LOG
 
 _NOTHING: Final = "nothing was contacted, nothing was written"
 

@@ -5,13 +5,13 @@ import signal
 from pathlib import Path
 
 from reconciler.cli import event_log
+from reconciler.cli.fleet.engine_place import find_engine
 from reconciler.cli.fleet.runner import CommandRunner
 from reconciler.cli.session import Session
 from reconciler.cli.signals import catch_interrupts
 from reconciler.config.settings import load_settings
 from reconciler.errors import GitError
 from reconciler.files.working_tree import find_git_root
-from reconciler.fleet.engine import connection
 from reconciler.fleet.engine.worker_host import WorkerHost, WorkerOptions
 from reconciler.posthog import redaction
 
@@ -22,7 +22,7 @@ def run_worker(session: Session, *, repo: str | None, out: str | None, concurren
     """Serve the task queue of reconciler.yaml; return 0 after SIGTERM, 130 after Ctrl-C."""
     folder = (session.cwd / (repo or ".")).resolve()
     settings = load_settings(folder, environ=session.environ, file=session.config)
-    place = connection.read_connection(settings.fleet, session.environ)
+    place = find_engine(session, settings.fleet)
     root = find_git_root(folder)
     if root is None:
         raise GitError(

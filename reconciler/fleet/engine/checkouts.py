@@ -71,10 +71,12 @@ class Checkouts:
     def _add(self, commit: str, folder: Path) -> None:
         if not self._has(commit):
             self._fetch()
+        if not self._has(commit):  # such as the merge that GitHub makes for a pull request
+            process.run_with_remote(["fetch", "--quiet", "--no-tags", "origin", commit], self._root)
         if not self._has(commit):
             raise GitError(
                 f"the commit {commit[:10]} is not in the worker's repository",
-                why="it was fetched, and no branch of the remote holds it",
+                why="origin does not hand it out",
                 fix="push the commit, then run the command again",
             )
         arguments = ["worktree", "add", "--quiet", "--force", "--detach", str(folder), commit]

@@ -32,6 +32,7 @@ class RunRequest:
         timeout_s: for the run.
         poll_s: between two looks at the change requests that an apply waits for.
         fairness_key: host and name of the key's variable: the server may share out by it.
+        notifies: whether the run itself sends messages to webhooks: nobody waits for it.
 
     """
 
@@ -45,6 +46,7 @@ class RunRequest:
     timeout_s: float = 1800.0
     poll_s: float = DEFAULT_POLL_S
     fairness_key: str = ""
+    notifies: bool = False
 
     def is_same_run(self, other: "RunRequest") -> bool:
         """Return whether both ask for the same run, so that one is enough."""
@@ -58,6 +60,7 @@ class WatchedChange:
 
     id: str
     address: str
+    project: str | None = None  # its ID, once it is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +103,27 @@ class TargetState:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyUse:
+    """Hold how many requests a key has sent within each window."""
+
+    minute: int = 0
+    hour: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
     """Hold which worker sends the requests of a key.
 
     Attributes:
         key: digest of host and key.
         queue: the name of the worker's own queue.
+        use: what the worker that held the lease before has sent.
 
     """
 
     key: str
     queue: str
+    use: KeyUse = field(default_factory=KeyUse)
 
 
 @dataclass(frozen=True, slots=True)

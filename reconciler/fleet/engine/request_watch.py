@@ -1,9 +1,9 @@
 """Look whether change requests have been decided: one request per project in most cases."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
-from reconciler.config.targets import RequestLimits
 from reconciler.errors import (
     ApiError,
     AuthenticationError,
@@ -24,13 +24,12 @@ _RUN_AGAIN: Final = frozenset({"applied", "rejected"})  # it can be finished, or
 
 
 def check_requests(
-    credentials: Credentials, limits: RequestLimits, changes: Sequence[WatchedChange]
+    credentials: Credentials, limit: KeyRateLimit, changes: Sequence[WatchedChange]
 ) -> WatchResult:
     """Return what became of change requests. A failed look decides nothing; the next one may.
 
     A key that may not look any more is a reason to run: the run says what is wrong.
     """
-    limit = KeyRateLimit(limits.per_minute, limits.per_hour)
     try:
         with client.open_reader(credentials, rate_limit=limit) as reader:
             return _look(reader, changes)
@@ -42,15 +41,21 @@ def check_requests(
 
 def _look(reader: Reader, changes: Sequence[WatchedChange]) -> WatchResult:
     still_open: list[WatchedChange] = []
+    listed: dict[str, set[str]] = {}  # IDs of open requests by project
     runs = False
-    for project, watched in _group_by_project(reader, changes).items():
-        listed = {str(each["id"]) for each in change_requests.list_open(reader, project)}
-        for change in watched:
-            state = "pending" if change.id in listed else _read_state(reader, project, change.id)
-            if state in _RUN_AGAIN:
-                runs = True
-            elif state not in {*change_requests.FINAL, None}:
-                still_open.append(change)
+    for change in _add_projects(reader, changes):
+        project = change.project
+        if project is None:
+            continue
+        if project not in listed:
+            payloads = change_requests.list_open(reader, project)
+            listed[project] = {str(payload["id"]) for payload in payloads}
+        is_open = change.id in listed[project]
+        state = "pending" if is_open else _read_state(reader, project, change.id)
+        if state in _RUN_AGAIN:
+            runs = True
+        elif state not in {*change_requests.FINAL, None}:
+            still_open.append(change)
     return WatchResult(runs, tuple(still_open))
 
 
@@ -62,14 +67,14 @@ def _read_state(reader: Reader, project: str, id_: str) -> str | None:
         return None
 
 
-def _group_by_project(
-    reader: Reader, changes: Sequence[WatchedChange]
-) -> Mapping[str, list[WatchedChange]]:
-    """Return the change requests by the ID of their project."""
-    directory = key_access.read_directory(reader)
-    groups: dict[str, list[WatchedChange]] = {}
+def _add_projects(reader: Reader, changes: Sequence[WatchedChange]) -> Sequence[WatchedChange]:
+    """Return the change requests with the IDs of their projects, which are looked up once."""
+    if all(change.project is not None for change in changes):
+        return changes
+    projects = key_access.read_directory(reader).projects
+    placed = []
     for change in changes:
         organization, project, *_ = Address.parse(change.address).parts
-        for id_ in directory.projects.get(organization, {}).get(project, ())[:1]:
-            groups.setdefault(id_, []).append(change)
-    return groups
+        ids = projects.get(organization, {}).get(project, ())
+        placed.append(replace(change, project=ids[0] if ids else None))
+    return placed

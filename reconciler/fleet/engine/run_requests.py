@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ from reconciler.config.settings import Settings
 from reconciler.config.targets import Target
 from reconciler.fleet import selection, target_folder, waves
 from reconciler.fleet.engine.messages import INTERRUPTED, RunOutcome, RunRequest, ScheduledFleet
+from reconciler.fleet.target_run import LOG
 from reconciler.model import FleetMode, Problem, TargetResult
 from reconciler.posthog import credentials
 
@@ -33,6 +35,7 @@ def make_scheduled(
             fleet.timeout_s,
             fleet.poll_s,
             make_fairness_key(settings.targets[name]),
+            notifies=True,
         )
         for name in names
     ]
@@ -68,6 +71,8 @@ def take_report(request: RunRequest, outcome: RunOutcome, folder: Path) -> bool:
     source = Path(outcome.report) if outcome.report else None
     if source is not None and outcome.digest and digest_report(source) == outcome.digest:
         shutil.copytree(source, folder, dirs_exist_ok=True)
+        with suppress(OSError):  # a run that could not begin has none
+            shutil.copyfile(_name_log(source), _name_log(folder))
         return True
     error = None
     if outcome.exit_code not in {0, 2, 3, INTERRUPTED, None}:
@@ -87,6 +92,10 @@ def take_report(request: RunRequest, outcome: RunOutcome, folder: Path) -> bool:
     )
     target_folder.write_result(folder, mode, result)
     return False
+
+
+def _name_log(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}{LOG}")
 
 
 def _explain_skip(outcome: RunOutcome) -> str | None:

@@ -15,12 +15,14 @@ from threading import Lock
 from typing import TypeVar
 
 from reconciler.config.settings import Settings, load_settings
+from reconciler.config.targets import Target
 from reconciler.errors import ReconcilerError
 from reconciler.fleet import target_folder
 from reconciler.fleet.engine import request_watch, run_requests
 from reconciler.fleet.engine.checkouts import Checkouts
 from reconciler.fleet.engine.messages import (
     FAILED,
+    KeyUse,
     RunOutcome,
     RunRequest,
     ScheduledFleet,
@@ -33,8 +35,9 @@ from reconciler.fleet.local import LocalFleet, LocalLimits
 from reconciler.fleet.target_run import RunControl, TargetRun, TargetRunner
 from reconciler.fleet.waves import Waves
 from reconciler.model import FleetMode, Problem, RequestCounts, Result, TargetResult
-from reconciler.posthog import credentials
+from reconciler.posthog import client, credentials
 from reconciler.posthog.credentials import Credentials
+from reconciler.posthog.rate_limit import KeyRateLimit, RateLimiter
 
 _T = TypeVar("_T")
 
@@ -109,9 +112,21 @@ class WorkerHost:
         self._runner = runner
         self._checkouts = Checkouts(options.root)
         self._slots = FairSlots(options.concurrency)
+        self._budgets: dict[str, RateLimiter] = {}  # of keys, by their digests
         self._busy: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._runs = ThreadPoolExecutor(options.concurrency, thread_name_prefix="target")
         self._small = ThreadPoolExecutor(4, thread_name_prefix="small")
+
+    def take_over(self, key: str, use: KeyUse) -> None:
+        """Count what the worker before this one has sent with a key."""
+        if key in self._budgets:
+            self._budgets[key].add_turns(use.minute, use.hour)
+
+    def count_use(self, key: str) -> KeyUse:
+        """Return what this worker has sent with a key."""
+        if key not in self._budgets:
+            return KeyUse()
+        return KeyUse(*self._budgets[key].count_used())
 
     async def identify_key(self, request: RunRequest) -> str | None:
         """Return a digest of the host and the key of a target; None if the key is not here.
@@ -156,15 +171,20 @@ class WorkerHost:
 
     def _identify_key(self, request: RunRequest) -> str | None:
         try:
-            allowed = self._find_credentials(request)
+            target = self._find_target(request)
+            allowed = self._find_credentials(target)
         except ReconcilerError:
             return None
         text = f"{allowed.host}\0{allowed.key.digest()}"
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+        self._budgets[digest] = client.reserve_budget(allowed, _read_limit(target), {})
+        return digest
 
-    def _find_credentials(self, request: RunRequest) -> Credentials:
+    def _find_target(self, request: RunRequest) -> Target:
         with self._checkouts.open(request.commit) as root:
-            target = self._load_settings(root / request.folder).select_target(request.target)
+            return self._load_settings(root / request.folder).select_target(request.target)
+
+    def _find_credentials(self, target: Target) -> Credentials:
         return credentials.resolve(
             environ=self._options.environ,
             target_host=target.host,
@@ -181,7 +201,12 @@ class WorkerHost:
         try:
             with self._checkouts.open(request.commit) as root:
                 run = TargetRun(
-                    mode, request.target, tuple(request.words), root / request.folder, report
+                    mode,
+                    request.target,
+                    tuple(request.words),
+                    root / request.folder,
+                    report,
+                    request.notifies,
                 )
                 fleet = LocalFleet(
                     {request.target: run},
@@ -219,11 +244,9 @@ class WorkerHost:
         )
 
     def _check(self, watched: WatchedChanges) -> WatchResult:
-        request = watched.request
-        with self._checkouts.open(request.commit) as root:
-            target = self._load_settings(root / request.folder).select_target(request.target)
+        target = self._find_target(watched.request)
         return request_watch.check_requests(
-            self._find_credentials(request), target.rate_limit, watched.changes
+            self._find_credentials(target), _read_limit(target), watched.changes
         )
 
     def _list_scheduled(self, fleet: ScheduledFleet, id_: str) -> list[RunRequest]:
@@ -231,3 +254,7 @@ class WorkerHost:
         with self._checkouts.open(commit) as root:
             settings = self._load_settings(root / fleet.folder)
         return run_requests.make_scheduled(settings, fleet, commit, id_)
+
+
+def _read_limit(target: Target) -> KeyRateLimit:
+    return KeyRateLimit(target.rate_limit.per_minute, target.rate_limit.per_hour)

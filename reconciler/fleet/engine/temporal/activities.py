@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from reconciler.fleet import waves
 from reconciler.fleet.engine.messages import (
+    KeyUse,
     Lease,
     RunOutcome,
     RunRequest,
@@ -27,6 +28,7 @@ from reconciler.fleet.engine.worker_host import HostControl, WorkerHost
 from reconciler.model import FleetMode
 
 _EXPECTED: Final = ApplicationErrorCategory.BENIGN  # nothing that the log of a worker has to show
+_NO_KEY: Final = "none"  # of targets whose key no worker has: their runs say so
 _BEAT_S: Final = 1.0
 _LEASE_S: Final = 5.0  # until a worker knows that it holds a lease that it has just taken
 _STARTS_S: Final = 30.0  # until a target that is needed is started
@@ -51,11 +53,14 @@ class Activities:
         key = await _with_heartbeats(self._host.identify_key(request))
         if key is None and activity.info().attempt < workflows.MAX_ATTEMPTS:
             raise ApplicationError("the key is not on this worker", category=_EXPECTED)
+        key = key or _NO_KEY
         while True:
+            now = activity.info().current_attempt_scheduled_time
+            use = await service.read_last_use(self._client, key, now)
             handle = await self._client.start_workflow(
                 workflows.KeyWorkflow.run,
-                Lease(key or "", self.queue),
-                id=name_key(key or "none"),
+                Lease(key, self.queue, use),
+                id=name_key(key),
                 task_queue=self._shared_queue,
                 memo={"queue": self.queue},
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
@@ -65,15 +70,17 @@ class Activities:
                 return str((await described.memo())["queue"])
 
     @activity.defn(name=workflows.HOLD_KEY)
-    async def hold_key(self, lease: Lease) -> None:
-        """Hold the lease of a key until this worker stops."""
+    async def hold_key(self, lease: Lease) -> KeyUse:
+        """Hold the lease of a key until this worker stops; return what it has sent."""
+        self._host.take_over(lease.key, lease.use)
         self._held.setdefault(lease.key, asyncio.Event()).set()
         try:
             while not self.stopping.is_set():
-                activity.heartbeat()
+                activity.heartbeat(self._host.count_use(lease.key))
                 await _sleep(self.stopping)
         finally:
             self._held.pop(lease.key).clear()
+        return self._host.count_use(lease.key)
 
     @activity.defn(name=workflows.RUN_TARGET)
     async def run_target(self, request: RunRequest) -> RunOutcome:
@@ -106,7 +113,7 @@ class Activities:
 
     async def _check_lease(self, request: RunRequest) -> str:
         """Return the digest of a key whose lease this worker holds; raise if it does not."""
-        key = await _with_heartbeats(self._host.identify_key(request)) or ""
+        key = await _with_heartbeats(self._host.identify_key(request)) or _NO_KEY
         try:
             async with asyncio.timeout(_LEASE_S):
                 await self._held.setdefault(key, asyncio.Event()).wait()

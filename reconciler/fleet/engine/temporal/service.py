@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from temporalio.api.enums.v1 import TaskQueueType
@@ -18,6 +18,7 @@ from temporalio.client import (
     SchedulePolicy,
     ScheduleSpec,
     ScheduleUpdate,
+    WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowHandle,
     WorkflowUpdateFailedError,
@@ -32,10 +33,12 @@ from reconciler.errors import EngineError
 from reconciler.fleet.engine.connection import Connection
 from reconciler.fleet.engine.messages import (
     FAILED,
+    KeyUse,
     RunOutcome,
     RunRequest,
     ScheduledFleet,
     ScheduleEntry,
+    name_key,
     name_schedule,
     name_workflow,
 )
@@ -43,6 +46,7 @@ from reconciler.fleet.engine.temporal.workflows import ScheduledWorkflow, Target
 
 _CALLS: Final = 32  # to the server at a time
 _PAUSE_S: Final = 0.5
+_HOUR: Final = timedelta(hours=1)  # the longer of the windows in which PostHog counts
 
 _TargetHandle = WorkflowHandle[TargetWorkflow, dict[str, RunOutcome]]
 
@@ -142,6 +146,23 @@ async def cancel_runs(client: Client, mode: str, targets: Iterable[str]) -> None
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
+
+
+async def read_last_use(client: Client, key: str, now: datetime) -> KeyUse:
+    """Return what was sent with a key under a lease that ended less than an hour ago."""
+    handle = client.get_workflow_handle(name_key(key), result_type=KeyUse)
+    try:
+        described = await handle.describe()
+        if described.status is not WorkflowExecutionStatus.COMPLETED:
+            return KeyUse()
+        if described.close_time is None or now - described.close_time > _HOUR:
+            return KeyUse()
+        use: KeyUse = await handle.result()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return KeyUse()
+    return use
 
 
 async def count_workers(client: Client, task_queue: str) -> int:

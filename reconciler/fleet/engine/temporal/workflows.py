@@ -7,6 +7,7 @@ Everything here is replayed from the history: no clock, no disk, no network.
 
 import asyncio
 from collections import deque
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from temporalio.exceptions import TimeoutError as SilenceError
 
 from reconciler.fleet.engine.messages import (
     FAILED,
+    KeyUse,
     Lease,
     RunOutcome,
     RunRequest,
@@ -151,7 +153,8 @@ class TargetWorkflow:
                     return bool(self._queue)
             if workflow.info().is_continue_as_new_suggested() and not self._queue:
                 await workflow.wait_condition(workflow.all_handlers_finished)
-                workflow.continue_as_new(TargetState(waiting, self._outcomes[waiting.id]))
+                outcome = replace(self._outcomes[waiting.id], waiting_for=changes)
+                workflow.continue_as_new(TargetState(waiting, outcome))
         return True
 
     async def _call(self, name: str, request: RunRequest, argument: Any, result: type) -> Any:
@@ -205,12 +208,13 @@ class KeyWorkflow:
     """Exist for as long as a worker holds the lease of a key: while that worker lives."""
 
     @workflow.run
-    async def run(self, lease: Lease) -> None:
-        """Return when the worker has stopped, or has not been heard of for some time."""
+    async def run(self, lease: Lease) -> KeyUse:
+        """Return what the worker has sent, when it has stopped or has not been heard of."""
         try:
-            await workflow.execute_activity(
+            use: KeyUse = await workflow.execute_activity(
                 HOLD_KEY,
                 lease,
+                result_type=KeyUse,
                 task_queue=lease.queue,
                 schedule_to_start_timeout=_TAKEN,
                 start_to_close_timeout=_ENDLESS,
@@ -220,6 +224,9 @@ class KeyWorkflow:
         except ActivityError as error:
             if not isinstance(error.cause, SilenceError):
                 raise
+            details = error.cause.last_heartbeat_details
+            use = KeyUse(**details[0]) if details else lease.use
+        return use
 
 
 @workflow.defn(name="reconciler-schedule", sandboxed=False)
