@@ -385,9 +385,7 @@ def test_the_library_of_expressions_is_not_part_of_this_process(world):
 
 def test_a_large_change_is_not_a_slow_expression():
     """What the library needs to read the change does not count towards the limit of a rule."""
-    groups_of_a_flag = [
-        {"properties": [{"key": f"k{n}", "value": ["a"] * 20}]} for n in range(9000)
-    ]
+    properties = [{"key": f"k{number}", "value": ["a"] * 20} for number in range(9000)]
     row = {"action": "update", "fields": [{"desired": properties}] * 5}
     with RuleProcess(['change.action == "update"', "change.fields.size() == 5"]) as process:
         process.set_context({"plan": {}, "author": [], "now": "2026-01-01T00:00:00Z"})
