@@ -5,6 +5,7 @@ once.
 """
 
 import gc
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -105,13 +106,16 @@ class LoadCache:
 def pause_garbage_collection() -> Iterator[None]:
     """Pause garbage collection, which doubles the time to build many thousands of containers.
 
-    The containers have no cycles and live as long as the command, so they are never collected.
+    The containers have no cycles and live as long as the command, so they are never collected. In
+    a thread, such as that of a target of a fleet, other threads hold objects that have to go.
     """
     was_enabled = gc.isenabled()
+    lives_on = threading.current_thread() is threading.main_thread()
     gc.disable()
     try:
         yield
     finally:
-        if was_enabled:
+        if was_enabled and lives_on:
             gc.freeze()
+        if was_enabled:
             gc.enable()

@@ -418,3 +418,71 @@ def test_an_older_server_does_not_offer_rules(make):
     assert planned.code == 1
     assert [code for code, _ in errors(planned)] == ["unreadable"]
     assert repo.run("pull", "--out", "pulled").code == 0
+
+
+def based(make, *rules, **spec):
+    """Return a repository whose base is what is live, with these rules."""
+    repo = make(seed(*rules), project=spec)
+    assert repo.run("apply", "--yes").code == 0
+    return repo
+
+
+def change(repo, **spec):
+    """Commit other rules of the project itself."""
+    repo.write("access.yaml", access(project=spec))
+    repo.commit()
+
+
+def test_an_allowed_weakening_that_was_interrupted_is_asked_for_again(make):
+    """The option is about one run: compared with the base, the rest still weakens."""
+    repo = based(make, rule("project", "none"), default="none")
+    change(repo, default="admin", members={"bob@acme.test": "admin"})
+    fault = {"match": {"method": "PUT", "hit": 2}, "effect": "status(403)"}
+    assert repo.sandbox.call("POST", "/_sandbox/faults", {"faults": [fault]})[0] == 200
+    assert repo.run("apply", "--yes", "--allow-weakening").code == 1
+    assert read(repo) == {("project", "bob@acme.test"): "admin", ("project", ""): "none"}
+    repo.sandbox.call("POST", "/_sandbox/faults", {"faults": []})
+    refused = repo.run("apply", "--yes", "--format", "json")
+
+    assert refused.code == 4
+    assert "every new member becomes an admin of Web" in errors(refused)[0][1]
+    assert "bob" not in errors(refused)[0][1]
+    assert repo.run("apply", "--yes", "--allow-weakening").code == 0
+
+
+@pytest.mark.parametrize("commits", [1, 2])
+def test_only_what_no_commit_since_the_base_took_away_is_a_rest(make, commits):
+    """In one commit bob keeps what he has; in two, the first took it away, and may be applied."""
+    rules = [rule("project", "none"), rule("project", "admin", role="Release managers")]
+    repo = based(make, *rules, default="none", roles={"Release managers": "admin"})
+    if commits == 2:
+        change(repo, default="none", roles={"Release managers": "member"})
+    wanted = {"roles": {"Release managers": "member"}, "members": {"bob@acme.test": "admin"}}
+    change(repo, default="none", **wanted)
+    role_id = repo.sandbox.state()["organizations"][0]["roles"][0]["id"]
+    body = {"access_level": "member", "role": role_id}
+    assert repo.sandbox.call("PUT", OWN, body, token="phx_ci")[0] == 200
+    planned = repo.run("plan", "--format", "json")
+
+    assert planned.code == (0 if commits == 1 else 4)
+    codes = [row["code"] for row in planned.json["findings"]]
+    assert ("weakening-begun" if commits == 1 else "policy-weakened") in codes
+    assert repo.run("apply", "--yes").code == planned.code
+
+
+def test_an_admin_whom_somebody_removed_in_posthog_is_not_brought_back(make):
+    """What is live is not between the base and the files: that was no run of ours."""
+    repo = based(
+        make, rule("project", "none"), default="none", members={"carol@acme.test": "admin"}
+    )
+    change(repo, default="none", members={"bob@acme.test": "admin"})
+    assert repo.run("apply", "--yes", "--allow-weakening").code == 0
+    members = repo.sandbox.call("GET", "/api/organizations/@current/members/", token="phx_ci")[1]
+    (bob,) = [m["id"] for m in members["results"] if m["user"]["email"] == "bob@acme.test"]
+    body = {"access_level": None, "organization_member": bob}
+    assert repo.sandbox.call("PUT", OWN, body, token="phx_carol")[0] == 204
+    refused = repo.run("apply", "--yes", "--format", "json")
+
+    assert refused.code == 4
+    assert errors(refused)[0][0] == "policy-weakened"
+    assert repo.run("drift", "--revert", "--yes").code == 4

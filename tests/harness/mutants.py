@@ -303,6 +303,8 @@ MUTANTS = [
     mutant("whatever lies between base and files was begun", "plan/weakening/partial_apply.py",
            "map(self._build_past_state, (self._started.base, *self._started.since))",
            "map(self._build_past_state, (self._started.base,))", BEGUN),
+    mutant("whoever becomes a project admin was one before", "plan/weakening/partial_apply.py",
+           "        return are_between and all(\n", "        return True or all(\n", ADMINS),
     mutant("a policy that the base does not declare is our own", "plan/weakening/partial_apply.py",
            "if address in self._managed and self._is_own(live_object):",
            "if address in self._managed:", BEGUN),

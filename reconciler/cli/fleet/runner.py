@@ -1,5 +1,6 @@
 """Carry out the run of one target: the command itself, with streams and a folder of its own."""
 
+import gc
 import io
 import os
 from collections import OrderedDict
@@ -31,6 +32,7 @@ class CommandRunner:
     """
 
     def __init__(self, session: Session) -> None:
+        gc.set_threshold(50_000, 20, 20)  # each target leaves the cycles of its HTTP client
         self._session = session
         self._lock = Lock()
         self._shared: OrderedDict[Path, tuple[ParsedFiles, dict[tuple[str, ...], Settings]]]

@@ -35,6 +35,7 @@ from reconciler.plan.weakening.partial_apply import CompletionCheck, StartedComm
 _REPLACED: Final = (
     "until now the policy for experiments or flags gates these writes, without its condition"
 )
+_ACCESS: Final = project_admins.KIND
 _SHOWN: Final = 10  # sentences of a finding
 _ALLOW: Final = "if intended, apply it separately with --allow-weakening; otherwise undo the change"
 
@@ -48,8 +49,10 @@ def find_weakenings(
     """
     live_policies = approvals_policies.list_live_policies(live)
     effects = MembershipEffects(changes, live, _list_kept_policies(changes, live_policies))
-    admins = project_admins.find_new_admins(changes, live)
     completion = CompletionCheck(started, live, changes) if started is not None else None
+    admins = project_admins.find_new_admins(
+        changes, live, completion.covers_admin if completion is not None else None
+    )
     generations = server_generation.list_possible_generations(live)
     return tuple(
         finding
@@ -69,11 +72,11 @@ def list_search_words(changes: tuple[Change, ...], live: Live) -> frozenset[str]
     These are documents of policies, of the roles that they name, and of people with a new level.
     """
     changed_kinds = {change.address.kind for change in changes if change.action is not Action.NONE}
-    if changed_kinds.isdisjoint({approvals_policies.KIND, *PEOPLE}):
+    if changed_kinds.isdisjoint({approvals_policies.KIND, _ACCESS, *PEOPLE}):
         return frozenset()
     if all(finding.severity is not Severity.ERROR for finding in find_weakenings(changes, live)):
         return frozenset()
-    result = {"default_role"}
+    result = {"default_role", _ACCESS, *_list_ruled_roles(changes, live)}
     live_policies = approvals_policies.list_live_policies(live)
     for old, new in _list_kept_policies(changes, live_policies):
         for policy in (old, new):
@@ -84,6 +87,14 @@ def list_search_words(changes: tuple[Change, ...], live: Live) -> frozenset[str]
         c.address.name for c in changes if c.address.kind in {"Member", "Role"} and c.fields
     )
     return frozenset(result)
+
+
+def _list_ruled_roles(changes: tuple[Change, ...], live: Live) -> Iterator[str]:
+    """Yield the roles that rules of a project itself name, live or in the files."""
+    specs = [each.spec for address, each in live.resources.items() if address.kind == _ACCESS]
+    specs += [c.desired.spec for c in changes if c.address.kind == _ACCESS and c.desired]
+    for spec in specs:
+        yield from (spec.get("project") or {}).get("roles") or ()
 
 
 _Policies = Mapping[approvals_policies.Scope, Mapping[str, Policy]]
@@ -180,10 +191,17 @@ def _report_completion(change: Change, sentences: Iterable[str]) -> Iterator[Fin
 
 
 def _check_access(
-    change: Change, admins: Mapping[Address, tuple[str, ...]], others: Iterable[Finding]
+    change: Change,
+    admins: Mapping[Address, tuple[project_admins.AdminGain, ...]],
+    others: Iterable[Finding],
 ) -> Iterator[Finding]:
     """Yield one finding about settings and access rules that widen access, then the others."""
-    wider = (*widening.find_widened_settings(change), *admins.get(change.address, ()))
+    gains = admins.get(change.address, ())
+    yield from _report_completion(change, (gain.text for gain in gains if gain.completes))
+    wider = (
+        *widening.find_widened_settings(change),
+        *(gain.text for gain in gains if not gain.completes),
+    )
     if wider:
         rest = f"; and {len(wider) - _SHOWN} more" if len(wider) > _SHOWN else ""
         yield Finding(

@@ -3,8 +3,8 @@
 The live state is then between the base and the files, and may be stricter than both. A change that
 looks like a weakening only completes such a commit if
 
-* the policy, and the person's membership in each role that it names, are between base and files,
-  and
+* the policy or the access rules of the project, and the person's membership in each role that they
+  name, are between base and files, and
 * neither the base nor any commit since then was stricter in that respect: the commit that `apply`
   wrote in part then contained this change, too.
 
@@ -27,12 +27,14 @@ from reconciler.model import (
     Live,
     LiveResource,
     Resource,
+    Spec,
     parse_time,
 )
 from reconciler.plan.approvals import policies as approvals_policies
 from reconciler.plan.approvals import server_generation
 from reconciler.plan.approvals.policies import Policy
 from reconciler.plan.diff import values
+from reconciler.plan.weakening import project_admins
 from reconciler.plan.weakening.compare import Membership, Reason, compare_policies
 from reconciler.plan.weakening.membership import (
     Gain,
@@ -41,6 +43,7 @@ from reconciler.plan.weakening.membership import (
     is_in,
     list_groups,
 )
+from reconciler.plan.weakening.project_admins import ProjectRules
 
 _USERS: Final = "approvers.users"
 _Resources = Mapping[Address, Resource]
@@ -70,6 +73,7 @@ class _PastState:
 
     policies: Mapping[Address, Policy]
     membership: Membership
+    rules: Mapping[Address, Spec]  # of the projects themselves
 
 
 class CompletionCheck:
@@ -109,6 +113,28 @@ class CompletionCheck:
                 return False
         return True
 
+    def covers_admin(
+        self, address: Address, person: str, planned: Spec, modes: tuple[bool, ...]
+    ) -> bool:
+        """Return whether a person was an admin of a project in all past states, in each mode."""
+        present = self._live.resources[address].spec.get("project") or {}
+        organization, people = address.organization, frozenset({person})
+        states = self._past_states
+        membership = build_live_membership(self._live)
+        named = {(organization, str(name).casefold()) for name in _list_named(present, planned)}
+        are_between = _is_value_between(states[0].rules[address], present, planned, "") and all(
+            is_in(membership, role, person)
+            in {is_in(states[0].membership, role, person), is_in(self._after, role, person)}
+            for role in named
+        )
+        return are_between and all(
+            ProjectRules(state.rules[address], state.membership).list_admins(
+                people, organization, narrow=narrow
+            )
+            for state in states
+            for narrow in modes
+        )
+
     def _list_past_states(self, policy: Policy) -> Iterator[tuple[_PastState, Policy]]:
         """Yield the policy in each past state in which it existed."""
         for state in self._past_states:
@@ -139,7 +165,12 @@ class CompletionCheck:
             for by_action in approvals_policies.list_live_policies(live).values()
             for policy in by_action.values()
         }
-        return _PastState(policies, build_live_membership(live))
+        rules = {
+            address: _rebuild_rules(live_object, declared_resources.get(fold_name(address)))
+            for address, live_object in self._live.resources.items()
+            if address.kind == project_admins.KIND
+        }
+        return _PastState(policies, build_live_membership(live), rules)
 
     def _rebuild_past_object(
         self, live_object: LiveResource, declared_resources: _Resources
@@ -186,6 +217,19 @@ class CompletionCheck:
             [is_in(membership, group, person) for membership in states] for group in named_groups
         )
         return all(live in {before, after} for before, live, after in memberships)
+
+
+def _rebuild_rules(live_object: LiveResource, resource: Resource | None) -> Spec:
+    """Return the rules of a project itself as the files declared them, each part for itself."""
+    present = live_object.spec.get("project") or {}
+    if resource is None:
+        return present
+    return {} if resource.lifecycle.absent else {**present, **(resource.spec.get("project") or {})}
+
+
+def _list_named(*rules: Spec) -> Iterator[str]:
+    for each in rules:
+        yield from each.get("roles") or ()
 
 
 def _is_value_between(base: Any, live: Any, desired: Any, path: str) -> bool:

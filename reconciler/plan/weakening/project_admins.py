@@ -4,7 +4,7 @@ Rules combine in one of two ways: the highest level of those that apply, or the 
 specific subject. The organization says which; a server that does not say may use either.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,8 +25,8 @@ _PEOPLE: Final = frozenset({"Role", "Organization", "Member"})
 
 
 @dataclass(frozen=True, slots=True)
-class _State:
-    """The rules of one project, and the people, at one moment."""
+class ProjectRules:
+    """The rules of one project itself, and the people, at one moment."""
 
     rules: Mapping[str, Any]
     membership: Membership
@@ -58,8 +58,25 @@ def _fold(emails: tuple[str, ...]) -> set[str]:
     return {email.lower() for email in emails}
 
 
-def find_new_admins(changes: tuple[Change, ...], live: Live) -> Mapping[Address, tuple[str, ...]]:
-    """Return a sentence for each person whom a change makes a project admin.
+@dataclass(frozen=True, slots=True)
+class AdminGain:
+    """A person whom a change makes an admin of a project, in words.
+
+    `completes` says that this only completes what an earlier apply wrote in part.
+    """
+
+    text: str
+    completes: bool = False
+
+
+CompletesGain = Callable[[Address, str, Spec, tuple[bool, ...]], bool]
+"""Takes a project's rules, a person, the rules after the plan, and the modes that are possible."""
+
+
+def find_new_admins(
+    changes: tuple[Change, ...], live: Live, completes: CompletesGain | None = None
+) -> Mapping[Address, tuple[AdminGain, ...]]:
+    """Return each person whom a change makes a project admin.
 
     A change of the rules itself counts, and one of a role that rules name. A new project has no
     rules before, so everybody is an admin of it.
@@ -69,21 +86,22 @@ def find_new_admins(changes: tuple[Change, ...], live: Live) -> Mapping[Address,
     if not known:
         return {}
     before, after = build_live_membership(live), build_planned_membership(changes, live)
-    texts_by_change: dict[Address, list[str]] = {}
+    gains_by_change: dict[Address, list[AdminGain]] = {}
     for address in sorted(known):
         change = planned.get(address)
         old = live.resources[address].spec.get("project") or {}
         new = _predict_rules(change, old)
-        gains, by_rules = _find_gains(
-            address, live, (_State(old, before), _State(new, before), _State(new, after))
-        )
+        states = (ProjectRules(old, before), ProjectRules(new, before), ProjectRules(new, after))
+        gains, by_rules = _find_gains(address, live, states)
         for person in sorted(gains):
             cause = change if person in by_rules else _find_cause(changes, address, person)
             cause = cause or change
             if cause is not None:
-                text = _describe_gain(person, address)
-                texts_by_change.setdefault(cause.address, []).append(text)
-    return {address: tuple(texts) for address, texts in texts_by_change.items()}
+                modes = _list_modes(address.organization, live)
+                is_rest = completes is not None and completes(address, person, new, modes)
+                gain = AdminGain(_describe_gain(person, address), is_rest)
+                gains_by_change.setdefault(cause.address, []).append(gain)
+    return {address: tuple(gained) for address, gained in gains_by_change.items()}
 
 
 def _predict_rules(change: Change | None, old: Spec) -> Spec:
@@ -96,7 +114,7 @@ def _predict_rules(change: Change | None, old: Spec) -> Spec:
 
 
 def _find_gains(
-    address: Address, live: Live, states: tuple[_State, _State, _State]
+    address: Address, live: Live, states: tuple[ProjectRules, ProjectRules, ProjectRules]
 ) -> tuple[set[str], set[str]]:
     """Return who becomes an admin, and who does only by the rules, in any possible mode."""
     organization = address.organization
