@@ -11,6 +11,7 @@ import argparse
 
 import apply_speed
 import drift_speed
+import fleet_speed
 import plan_speed
 import sandbox_speed
 import start_speed
@@ -30,6 +31,7 @@ def main():
     plan_speed.main(table, few)
     apply_speed.main(table)
     drift_speed.main(table, ["--flags", "2000", *few[1:]] if options.quick else [])
+    fleet_speed.main(table, few[:1])
     sandbox_speed.main(table, ["--seconds", "1", "--large", "10000"] if options.quick else [])
     if options.json:
         table.write(options.json)

@@ -80,6 +80,7 @@ MAY_WRITE = {  # why stands beside each in the file
     **{(name, "apply"): {"contents": "write"} for name in (*WRITTEN, "reviewed-plan.yml")},
     **{(name, "drift"): {"issues": "write"} for name in WRITTEN if name not in SHARDED},
     ("init-shards-notify", "drift"): {"contents": "write"},
+    **{(name, "report"): {"pull-requests": "write", "issues": "write"} for name in SHARDED},
     ("init-notify", "drift"): {"issues": "write", "contents": "write"},
     ("docs/ci.md-4", "apply"): {"contents": "write"},
     ("release.yml", "publish"): {"id-token": "write"},

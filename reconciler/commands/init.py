@@ -13,7 +13,6 @@ from reconciler.config import settings as config_settings
 from reconciler.config.edit import filenames, writer
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.files.working_tree import check_output, is_resource_file
-from reconciler.fleet.shards import MOST as MOST_SHARDS
 from reconciler.posthog.credentials import KEY_VARIABLES
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ EXAMPLE_PATTERN = "*/your-organization/*"  # in `ignore` of the settings
 CODEOWNERS = "CODEOWNERS"
 OTHER_CODEOWNERS = tuple(f"{folder}/{CODEOWNERS}" for folder in (".github", ".gitlab", "docs"))
 GITIGNORE, IGNORED = ".gitignore", (".reconciler/", "plan.json")
+MOST_JOBS = 256  # of a matrix on GitHub
 CREATED, KEPT, UPDATED = "created", "kept", "updated"
 _ACTION = re.compile(r"([\w.-]+(?:/[\w.-]+)+)@([0-9a-f]{40})", re.ASCII)
 
@@ -46,7 +46,7 @@ _ACTION = re.compile(r"([\w.-]+(?:/[\w.-]+)+)@([0-9a-f]{40})", re.ASCII)
 )
 @click.option(
     "--shards",
-    type=click.IntRange(1, MOST_SHARDS),
+    type=click.IntRange(1, MOST_JOBS),
     metavar="N",
     help="Divide the targets among at most N jobs, instead of one job for each target.",
 )

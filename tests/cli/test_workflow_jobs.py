@@ -62,10 +62,10 @@ class Forge:
         `expressions` has the values of `${{ … }}` by their text.
         """
         self.runs += 1
-        self.expressions = expressions or {}
+        temp = self.folder / f"run-{self.runs}.temp"
+        self.expressions = {"runner.temp": str(temp), **(expressions or {})}
         clone = self.folder / f"run-{self.runs}"
         self.git("clone", "-q", str(self.remote), str(clone))
-        temp = clone.with_suffix(".temp")
         (temp / "reconciler" / "bin").mkdir(parents=True)
         (temp / "reconciler" / "bin" / "python").symlink_to(sys.executable)
         (temp / "reconciler" / "bin" / "reconciler").symlink_to(SCRIPT)

@@ -49,6 +49,7 @@ FAULTS = ("-m", "pytest", "-x", "-q", "tests/cli/test_faults.py")
 OWN = ("-m", "pytest", "-x", "-q", "tests/cli/test_own_approval_history.py",
        "tests/cli/test_own_approval.py")  # fmt: skip
 KEPT = ("-m", "pytest", "-x", "-q", "tests/cli/test_not_kept.py")
+ADMINS = ("-m", "pytest", "-x", "-q", "tests/cli/test_project_access.py", "-k", "rest or back")
 GOVERNED = (
     "-m",
     "pytest",
