@@ -319,6 +319,67 @@ def test_targeting_waits_on_a_new_server_and_is_unknown_on_an_older_one(world):
     assert [answer for answer, _ in answers(repo)] == ["unknown"]
 
 
+@pytest.mark.parametrize(
+    ("owned", "expected"),
+    [
+        ({}, True),
+        ({"experiments": [{"name": "E", "feature_flag": "a"}]}, "unknown"),
+        ({"early_access_features": [{"name": "F", "feature_flag": "a"}]}, "unknown"),
+        ({"surveys": [{"name": "S", "linked_flag": "a"}]}, "unknown"),
+    ],
+)
+def test_targeting_of_a_flag_that_a_product_owns_is_unknown(world, owned, expected):
+    """Nothing shows since when it owns the flag, and then targeting is free."""
+    person = {"key": "email", "value": "x", "operator": "exact", "type": "person"}
+    seed = logged(entry(1, ("filters", shares(10, person), shares(10))))
+    seed["organizations"][0]["projects"][0] |= owned
+    repo = world(seed)
+    repo.write("policies.yaml", rule(UPDATE))
+
+    assert [answer for answer, _ in answers(repo)] == [expected]
+
+
+def test_targeting_of_a_deleted_flag_is_unknown(world):
+    """Nothing shows who owned it; its share is known."""
+    person = {"key": "email", "value": "x", "operator": "exact", "type": "person"}
+    repo = world(
+        logged(
+            entry(3, ("deleted", False, True), activity="deleted", item="9"),
+            entry(2, ("filters", shares(10, person), shares(10)), item="9"),
+            entry(1, ("filters", shares(5, person), shares(10, person)), item="9"),
+        )
+    )
+    repo.write("policies.yaml", rule(UPDATE))
+
+    assert [answer for answer, _ in answers(repo)] == [False, "unknown", True]
+
+
+def test_a_flag_that_lists_do_not_show_is_unknown(world):
+    """A survey made it; what PostHog writes for a survey needs no approval."""
+    repo = world(logged(entry(1, ("active", False, True), item="99")))
+    repo.write("policies.yaml", rule(ENABLE))
+
+    ((answer, why),) = answers(repo)
+
+    assert answer == "unknown"
+    assert why.startswith("a survey or a product tour made the flag")
+
+
+def test_a_role_that_was_deleted_later_may_have_let_people_pass(world):
+    """The role of now is younger than the change; another one had its name before."""
+    role = {"name": "Managers", "created_at": "2026-01-04T12:00:00Z", "members": []}
+    young = logged(entry(1, ("active", False, True)), roles=[role])
+    deleted = entry(2, activity="deleted", scope="Role", item="r", team_id=None)
+    deleted["detail"]["name"] = "managers"
+    older = logged(entry(1, ("active", False, True)), deleted, roles=[role])
+    repo = world(young)
+    repo.write("policies.yaml", rule(ENABLE, bypass_roles=["Managers"]))
+
+    assert [answer for answer, _ in answers(repo)] == [True]
+    repo.sandbox.reset(older)
+    assert [answer for answer, _ in answers(repo)] == ["unknown"]
+
+
 def test_policies_of_another_file_are_tried_alone(world):
     """What is live, and what the target declares, has no say."""
     seed = logged(entry(1, ("active", False, True)))
