@@ -21,6 +21,8 @@ from reconciler.fleet.waves import Skipped, Waves
 from reconciler.model import INTERRUPTED, Problem, TargetResult, format_duration
 
 _MARGIN_S: Final = 2.0  # for a run that was stopped, beyond what it says that it takes
+_NOTHING: Final = "nothing was contacted, nothing was written"
+_ANOTHER_FOLDER: Final = "name another folder with --out DIR"
 _UNKNOWN_STATE: Final = "what was written, if anything, is in .reconciler/runs"
 
 
@@ -194,6 +196,9 @@ class LocalFleet:
                 _UNKNOWN_STATE,
                 "find out what it waits for, or allow more time with --target-timeout",
             )
+        if isinstance(ended.crash, OSError):
+            why = ended.crash.strerror or str(ended.crash)
+            return Problem("its report cannot be written", why, _NOTHING, _ANOTHER_FOLDER)
         if ended.crash is not None:
             name = type(ended.crash).__name__
             return Problem(

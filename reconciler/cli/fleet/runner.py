@@ -23,6 +23,7 @@ from reconciler.model import FleetMode
 _ASKING: Final = frozenset({FleetMode.APPLY})
 _FOLDERS: Final = 8  # whose files are kept for further targets
 _REVERT: Final = "--revert"
+_COLLECT_EVERY: Final = 50  # runs: often enough for flat memory, rarely enough to take no time
 
 
 class CommandRunner:
@@ -37,30 +38,47 @@ class CommandRunner:
         self._lock = Lock()
         self._shared: OrderedDict[Path, tuple[ParsedFiles, dict[tuple[str, ...], Settings]]]
         self._shared = OrderedDict({session.cwd: (ParsedFiles(), session.surroundings.settings)})
+        self._ended = 0
 
     def __call__(self, run: TargetRun, control: RunControl) -> int:
         """Return the exit code of the command; nothing is raised for a failed run."""
         prepare_folder(run.report)
+        try:
+            with self._open_streams(run) as (out, err), run_folder.run_in(run.cwd):
+                return main.run(
+                    self._list_words(run), self._make_surroundings(run, control, out, err)
+                )
+        finally:
+            self._collect_garbage()
+
+    def _make_surroundings(
+        self, run: TargetRun, control: RunControl, out: IO[str], err: IO[str]
+    ) -> Surroundings:
         with self._lock:
             parsed, settings = self._shared.setdefault(run.cwd, (ParsedFiles(), {}))
             self._shared.move_to_end(run.cwd)
             if len(self._shared) > _FOLDERS:  # a worker sees a folder for each commit
                 self._shared.popitem(last=False)
-        with self._open_streams(run) as (out, err), run_folder.run_in(run.cwd):
-            return main.run(
-                self._list_words(run),
-                Surroundings(
-                    out=out,
-                    err=err,
-                    environ=dict(self._session.environ),
-                    control=control,
-                    notifies=run.notifies,
-                    parsed=parsed,
-                    settings=settings,
-                    sandbox=self._session.surroundings.sandbox,
-                    warn=lambda message: self._session.warn(f"{run.target}: {message}"),
-                ),
-            )
+        return Surroundings(
+            out=out,
+            err=err,
+            environ=dict(self._session.environ),
+            control=control,
+            notifies=run.notifies,
+            parsed=parsed,
+            settings=settings,
+            sandbox=self._session.surroundings.sandbox,
+            warn=lambda message: self._session.warn(f"{run.target}: {message}"),
+        )
+
+    def _collect_garbage(self) -> None:
+        """Give back what ended runs have left: each load freezes it, as if the process ended."""
+        with self._lock:
+            self._ended += 1
+            if self._ended % _COLLECT_EVERY:
+                return
+        gc.unfreeze()
+        gc.collect()
 
     def _list_words(self, run: TargetRun) -> list[str]:
         """Return the command line of one target. Nobody is asked: that was done for all."""
@@ -95,11 +113,13 @@ class CommandRunner:
                     session.write_raw(f"{run.target}: {line}")
 
             is_json = session.log_format == "json"
-            yield _open_stream(file.write), _open_stream(session.write_raw if is_json else write)
-
-
-def _open_stream(write_line: Callable[[str], object]) -> IO[str]:
-    return cast("IO[str]", _LineStream(write_line))
+            out = _LineStream(file.write)
+            err = _LineStream(session.write_raw if is_json else write)
+            try:
+                yield cast("IO[str]", out), cast("IO[str]", err)
+            finally:
+                out.finish()
+                err.finish()
 
 
 class _LineStream(io.TextIOBase):
@@ -117,3 +137,8 @@ class _LineStream(io.TextIOBase):
             for line in lines:
                 self._write_line(f"{line}\n")
         return len(text)
+
+    def finish(self) -> None:
+        """Hand on the last line if nothing has ended it."""
+        if self._rest:
+            self.write("\n")
