@@ -186,6 +186,7 @@ def test_a_pattern_that_matches_nothing_is_refused_with_a_suggestion(make):
         (("drift", "--patch"), "for each"),
         (("plan", "--report", "x"), "--out DIR"),
         (("drift", "--yes"), "nobody is asked"),
+        (("drift", "--allow-weakening"), "--allow-weakening is for drift --revert"),
         (("apply",), "there is no terminal to ask on"),
         (("drift", "--revert"), "there is no terminal to ask on"),
         (("plan", "--format", "sarif"), "'sarif' is not one of"),

@@ -3,6 +3,7 @@
 import os
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ from reconciler.cli.fleet.choice import FleetChoice
 from reconciler.cli.fleet.subcommands import FleetOptions
 from reconciler.cli.notifications import fleet as notify_fleet
 from reconciler.cli.session import Session
+from reconciler.errors import UsageError
 from reconciler.files import result_files
 from reconciler.files.working_tree import format_path
 from reconciler.fleet import combine, target_folder
@@ -43,6 +45,9 @@ def report_targets(
         shard=chosen.shard,
         interrupted=interrupted,
     )
+    codes = {result.exit_code for result in report.targets} - {None}  # None: skipped
+    if codes == {UsageError.exit_code}:  # every target has refused the same options
+        report = replace(report, exit_code=UsageError.exit_code)
     notify_fleet.notify(session, chosen.targets, report, folders)
     out = folder if options.out is not None else None
     return finish(session, report, folders, form=options.format, out=out)
