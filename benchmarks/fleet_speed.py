@@ -20,6 +20,7 @@ import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
+from threading import Lock
 
 import yaml
 from apply_speed import SEED, Virtual, call, sandbox
@@ -29,10 +30,10 @@ from reconciler.cli.main import run
 from reconciler.cli.session import Session
 from reconciler.posthog.client import open_reader
 from reconciler.posthog.credentials import Credentials, Secret
-from reconciler.posthog.rate_limit import KeyRateLimit
+from reconciler.posthog.rate_limit import KeyRateLimit, RateLimiter
+from reconciler.posthog.transport import Transport
 
 KEYS = 4
-QUIET_S = 0.005  # of real time in which no thread has looked at the clock: no request is under way
 PROJECTS = 19  # each read three times: its settings, and its access rules in two parts
 REQUESTS = 60  # so the last project has no settings; with organizations, projects, people, roles
 LIMIT = KeyRateLimit(480, 4800)
@@ -47,17 +48,32 @@ class QuietTime(Virtual):
 
     def __init__(self, url):
         super().__init__(url)
-        self.looked = 0.0
+        self.sending, self.counts = 0, Lock()
+        acquire, exchange = RateLimiter.acquire, Transport._exchange  # noqa: SLF001  one request
 
-    def clock(self):
-        """Seconds so far."""
-        self.looked = time.perf_counter()
-        return super().clock()
+        def counted_acquire(limiter, **options):
+            wait = acquire(limiter, **options)
+            self.add(0 if wait else 1)
+            return wait
+
+        def counted_exchange(transport, *arguments):
+            try:
+                return exchange(transport, *arguments)
+            finally:
+                self.add(-1)
+
+        RateLimiter.acquire = counted_acquire
+        Transport._exchange = counted_exchange  # noqa: SLF001  one request
+
+    def add(self, number):
+        """Count a request that has its turn, or that has its response."""
+        with self.counts:
+            self.sending += number
 
     def sleep(self, seconds):
-        """Let them pass, as soon as it is quiet."""
-        while (left := self.looked + QUIET_S - time.perf_counter()) > 0:
-            time.sleep(left)
+        """Let them pass, as soon as no request is under way."""
+        while self.sending > 0:
+            time.sleep(0.0002)
         super().sleep(seconds)
 
 
