@@ -41,7 +41,7 @@ def effects(repo, kind):
 def spread(repo, count, *, gated=True):
     """A target for each of `count` flags that anybody may rename, and one that is gated."""
     names = [f"t{n:03}" for n in range(count)]
-    repo.configure({name: {} for name in names})
+    repo.configure({name: {} for name in names}, poll="1h")
     for name in names:
         gate = [acme.flag(f"{name}-gated", active=True)] if gated else []
         repo.write(f"{name}/flags.yaml", acme.flag(f"{name}-free", name="renamed"), *gate)

@@ -1,7 +1,8 @@
 """Schedules: kept by the server, and never two runs at a time."""
 
 from tests import acme
-from tests.engine.fleets import gated_world
+from tests.code_hosts import serving
+from tests.engine.fleets import decode_history, gated_world
 from tests.support import awaited
 
 
@@ -35,3 +36,26 @@ def test_a_tick_during_a_run_is_skipped(fleet):
 def kinds(repo, prefix):
     """The states of the workflows whose IDs begin so."""
     return {status for id_, status in repo.workflows().items() if id_.startswith(prefix)}
+
+
+def test_a_run_that_nobody_waits_for_sends_its_own_message_once(fleet):
+    """Also if a new worker has a new checkout; the URL is on the worker, and never in a history."""
+    flags = [acme.live_flag("a", 10)]
+    repo = fleet(acme.seed(projects=[{"name": "Web", "id": 1, "feature_flags": flags}]))
+    repo.configure({"one": {"notify": ["env:RECONCILER_NOTIFY_URL"]}})
+    repo.write("one/flags.yaml", acme.flag("a", 50))
+    repo.commit()
+
+    def ended():
+        rows = repo.server.call(repo.namespace, "workflow", "list")
+        done = "WORKFLOW_EXECUTION_STATUS_COMPLETED"
+        return sum("drift" in str(row) and row["status"] == done for row in rows)
+
+    with serving() as code_host:
+        for number in (1, 2):
+            with repo.worker(RECONCILER_NOTIFY_URL=f"{code_host.url}/hook/s3cr3t"):
+                assert 0 == repo.run("fleet", "drift", "--detach").code
+                awaited(lambda number=number: ended() == number)
+
+        assert 1 == len(code_host.hooks)
+    assert "s3cr3t" not in decode_history(repo.history("reconciler/drift/one"))

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,7 +17,9 @@ from reconciler.operating_system import try_lock_file
 _FOLDER: Final = Path(".reconciler/checkouts")
 _RUNS: Final = Path(".reconciler/runs")
 _LOCK: Final = "lock"
+_NOTIFIED: Final = Path(".reconciler/notified")
 _KEPT: Final = 4  # checkouts that nothing uses
+_YOUNG_S: Final = 60.0
 
 
 class Checkouts:
@@ -108,10 +111,33 @@ class Checkouts:
     def _remove_abandoned(self, parent: Path) -> None:
         """Remove the checkouts of workers that were killed: nobody holds their lock."""
         for folder in parent.glob("worker-*"):
+            if time.time() - folder.stat().st_mtime < _YOUNG_S:
+                continue  # another worker may be about to lock it
             held = try_lock_file(folder / _LOCK)
             if held is not None:
                 with held:
                     _remove(self._root, folder)
+
+
+@contextmanager
+def keep_markers(folder: Path, checkout: Path) -> Iterator[None]:
+    """Let the runs of all checkouts know which messages webhooks were sent.
+
+    Args:
+        folder: the folder of reconciler.yaml in the repository.
+        checkout: the same folder in a checkout.
+
+    """
+    _copy(folder / _NOTIFIED, checkout / _NOTIFIED)
+    try:
+        yield
+    finally:
+        _copy(checkout / _NOTIFIED, folder / _NOTIFIED)
+
+
+def _copy(source: Path, destination: Path) -> None:
+    with suppress(FileNotFoundError):
+        shutil.copytree(source, destination, dirs_exist_ok=True)
 
 
 def _remove(root: Path, folder: Path) -> None:

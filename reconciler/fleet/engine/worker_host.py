@@ -9,17 +9,18 @@ import hashlib
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from reconciler.config.settings import Settings, load_settings
 from reconciler.config.targets import Target
 from reconciler.errors import ReconcilerError
 from reconciler.fleet import target_folder
 from reconciler.fleet.engine import request_watch, run_requests
-from reconciler.fleet.engine.checkouts import Checkouts
+from reconciler.fleet.engine.checkouts import Checkouts, keep_markers
 from reconciler.fleet.engine.messages import (
     FAILED,
     KeyUse,
@@ -39,6 +40,7 @@ from reconciler.posthog import client, credentials
 from reconciler.posthog.credentials import Credentials
 from reconciler.posthog.rate_limit import KeyRateLimit, RateLimiter
 
+_LOOKS: Final = 10  # the part of a budget that looks at change requests may take: a tenth
 _T = TypeVar("_T")
 
 
@@ -113,6 +115,8 @@ class WorkerHost:
         self._checkouts = Checkouts(options.root)
         self._slots = FairSlots(options.concurrency)
         self._budgets: dict[str, RateLimiter] = {}  # of keys, by their digests
+        self._paces: dict[str, RateLimiter] = {}  # of the looks at change requests
+        self._looking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._busy: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._runs = ThreadPoolExecutor(options.concurrency, thread_name_prefix="target")
         self._small = ThreadPoolExecutor(4, thread_name_prefix="small")
@@ -152,8 +156,17 @@ class WorkerHost:
         finally:
             self._slots.release(key)
 
-    async def check(self, watched: WatchedChanges) -> WatchResult:
-        """Look whether change requests have been decided."""
+    async def check(self, watched: WatchedChanges, key: str) -> WatchResult:
+        """Look whether change requests have been decided.
+
+        The looks of all targets with a key take a tenth of its budget at most.
+        """
+        if key in self._budgets:
+            limits = [max(1, most // _LOOKS) for _, most in self._budgets[key].count_left()]
+            pace = self._paces.setdefault(key, RateLimiter(*limits))
+            async with self._looking[key]:  # one after the other
+                await asyncio.sleep(pace.compute_wait_s())
+                pace.acquire()
         return await self._call_small(lambda: self._check(watched))
 
     async def list_scheduled(self, fleet: ScheduledFleet, id_: str) -> list[RunRequest]:
@@ -162,8 +175,8 @@ class WorkerHost:
 
     def close(self) -> None:
         """Remove the checkouts; runs have ended before."""
-        self._runs.shutdown()
-        self._small.shutdown()
+        self._runs.shutdown(cancel_futures=True)
+        self._small.shutdown(cancel_futures=True)
         self._checkouts.close()
 
     async def _call_small(self, function: Callable[[], _T]) -> _T:
@@ -215,12 +228,19 @@ class WorkerHost:
                     LocalLimits(1, request.timeout_s),
                 )
                 control.handle_stop(fleet.stop)
-                deque(fleet.run(), maxlen=0)
+                with self._keep_markers(request, root):
+                    deque(fleet.run(), maxlen=0)
         except ReconcilerError as error:
             problem = Problem(error.what, error.why, error.state, error.fix)
             result = TargetResult(request.target, FAILED, error=problem)
             target_folder.write_result(report, mode, result)
         return self._read_outcome(request), control.retry_s
+
+    def _keep_markers(self, request: RunRequest, root: Path) -> AbstractContextManager[None]:
+        folder = self._load_settings(root / request.folder).folder or root
+        if not request.notifies or not folder.is_relative_to(root):
+            return nullcontext()
+        return keep_markers(self._options.root / folder.relative_to(root), folder)
 
     def _name_report(self, request: RunRequest) -> Path:
         return self._options.store / request.mode / request.id / request.target

@@ -124,8 +124,8 @@ class Activities:
     @activity.defn(name=workflows.CHECK_REQUESTS)
     async def check(self, watched: WatchedChanges) -> WatchResult:
         """Look whether change requests have been decided."""
-        await self._check_lease(watched.request)
-        return await _with_heartbeats(self._host.check(watched))
+        key = await self._check_lease(watched.request)
+        return await _with_heartbeats(self._host.check(watched, key), self.stopping)
 
     @activity.defn(name=workflows.WAIT_FOR_NEEDS)
     async def wait_for_needs(self, request: RunRequest) -> RunOutcome | None:
@@ -163,12 +163,15 @@ def _hand_over(why: str) -> ApplicationError:
     return ApplicationError(why, type=workflows.MOVED, non_retryable=True, category=_EXPECTED)
 
 
-async def _with_heartbeats(work: Awaitable[_T]) -> _T:
-    """Return what is awaited; heartbeats go on meanwhile."""
+async def _with_heartbeats(work: Awaitable[_T], stopping: asyncio.Event | None = None) -> _T:
+    """Return what is awaited, and send heartbeats meanwhile; give up when the worker stops."""
     task = asyncio.ensure_future(work)
     try:
         while not (await asyncio.wait({task}, timeout=_BEAT_S))[0]:
             activity.heartbeat()
+            if stopping is not None and stopping.is_set():
+                task.cancel()
+                raise _hand_over("this worker stops")
     except asyncio.CancelledError:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -25,6 +25,7 @@ from reconciler.fleet.engine.messages import (
     ScheduledFleet,
     ScheduledResult,
     TargetState,
+    WatchedChange,
     WatchedChanges,
     WatchResult,
 )
@@ -75,7 +76,8 @@ class TargetWorkflow:
                 request = self._queue.popleft() if self._queue else waiting
                 if request is not None:
                     outcome = await self._run_request(request)
-                    waiting = request if outcome.waiting_for else None
+                    if outcome.exit_code is not None:  # else an older apply still waits
+                        waiting = request if outcome.waiting_for else None
         except Exception as error:
             if not is_cancelled_exception(error):
                 raise
@@ -88,10 +90,10 @@ class TargetWorkflow:
     @workflow.signal(name="request")
     def request(self, request: RunRequest) -> None:
         """Add a request; the run that is under way, or queued, answers an equal one as well."""
-        known = [*self._queue, *([self._running] if self._running else [])]
-        if request.id in {*self._outcomes, *self._same, *(each.id for each in known)}:
+        if self._is_known(request.id):
             return
-        same = next((each for each in known if each.is_same_run(request)), None)
+        due = self._list_due()
+        same = next((each for each in due if each.is_same_run(request)), None)
         if same is None:
             self._queue.append(request)
         else:
@@ -103,6 +105,19 @@ class TargetWorkflow:
         await workflow.wait_condition(lambda: id_ in self._outcomes)
         return self._outcomes[id_]
 
+    @outcome.validator
+    def check_id(self, id_: str) -> None:
+        """Refuse to wait for a request that has not been made: the workflow would never end."""
+        if not self._is_known(id_):
+            raise ApplicationError("no such request", non_retryable=True)
+
+    def _is_known(self, id_: str) -> bool:
+        return id_ in {*self._outcomes, *self._same, *(each.id for each in self._list_due())}
+
+    def _list_due(self) -> list[RunRequest]:
+        """Return the requests whose run is under way, or has not begun."""
+        return [*([self._running] if self._running else []), *self._queue]
+
     async def _run_request(self, request: RunRequest) -> RunOutcome:
         self._running = request
         outcome: RunOutcome | None = None
@@ -112,8 +127,8 @@ class TargetWorkflow:
             outcome = await self._run_target(request)
         self._running = None
         self._set_outcome(request.id, outcome)
-        if outcome.is_interrupted:
-            raise asyncio.CancelledError
+        if outcome.is_interrupted or workflow.cancellation_reason() is not None:
+            raise asyncio.CancelledError  # the run may have ended before it could be stopped
         return outcome
 
     async def _run_target(self, request: RunRequest) -> RunOutcome:
@@ -132,7 +147,7 @@ class TargetWorkflow:
             del self._same[each]
 
     def _interrupt_all(self) -> None:
-        for request in (*self._queue, *([self._running] if self._running else [])):
+        for request in self._list_due():
             self._set_outcome(request.id, RunOutcome(None))
         self._queue.clear()
 
@@ -144,8 +159,7 @@ class TargetWorkflow:
             try:
                 await workflow.wait_condition(lambda: bool(self._queue), timeout=pause)
             except TimeoutError:
-                watched = WatchedChanges(waiting, changes)
-                watch: WatchResult = await self._call(CHECK_REQUESTS, waiting, watched, WatchResult)
+                watch = await self._look(waiting, changes)
                 changes = watch.open
                 if watch.runs:
                     return True
@@ -156,6 +170,17 @@ class TargetWorkflow:
                 outcome = replace(self._outcomes[waiting.id], waiting_for=changes)
                 workflow.continue_as_new(TargetState(waiting, outcome))
         return True
+
+    async def _look(self, waiting: RunRequest, changes: tuple[WatchedChange, ...]) -> WatchResult:
+        """Return what became of change requests. A look that fails decides nothing."""
+        watched = WatchedChanges(waiting, changes)
+        try:
+            watch: WatchResult = await self._call(CHECK_REQUESTS, waiting, watched, WatchResult)
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            return WatchResult(open=changes)
+        return watch
 
     async def _call(self, name: str, request: RunRequest, argument: Any, result: type) -> Any:
         """Call an activity on the worker that holds the lease of the request's key."""
