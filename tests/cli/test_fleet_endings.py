@@ -65,12 +65,12 @@ def test_a_target_that_hangs_is_left_behind_and_the_others_are_done(fleet, mode)
     begun = time.monotonic()
 
     yes = ["--yes"] if mode == "apply" else []
-    done = fleet.fleet(mode, *yes, "--target-timeout", "3s", "--out", "out", real_process=True)
+    done = fleet.fleet(mode, *yes, "--target-timeout", "10s", "--out", "out", real_process=True)
 
-    assert time.monotonic() - begun < 25
+    assert time.monotonic() - begun < 60
     assert (1, {"staging": 0, "eu-prod": 1, "us-prod": 0}) == (done.code, codes(done))
     error = targets(done)["eu-prod"]["error"]
-    assert "it took longer than 3s" == error["what"]
+    assert "it took longer than 10s" == error["what"]
     assert "--target-timeout" in error["fix"]
     if mode == "apply":
         assert {"staging": FLAGS, "eu-prod": 0, "us-prod": FLAGS} == created(fleet)
