@@ -94,7 +94,7 @@ class PlanSource:
             options = undo.limit_options(options, reverted)
             session.note(_describe(self.plan))
             planned, world = saved_plan.resume(writer, self.plan, files, options)
-            return undo.reword(planned), world
+            return operations_plan.judge_by_rules(undo.reword(planned), world, given)
         files = saved_plan.expand_files(self.plan, given.loaded, given.base_loaded)
         session.note(_describe(self.plan))
         planned, world = saved_plan.resume(writer, self.plan, files, options, given.history)

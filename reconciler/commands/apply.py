@@ -9,6 +9,7 @@ from reconciler.cli.session import Session
 from reconciler.operations import plan as operations_plan
 from reconciler.operations import record_base as operations_record
 from reconciler.plan.guardrails import apply_refusals
+from reconciler.planfile import results
 
 
 @click.command("apply", epilog="Example: reconciler apply --yes --select 'FeatureFlag/acme/Web/*'")
@@ -103,6 +104,11 @@ def command(
             on_outcome=notify_filed,
         )
         code = execution.run(session, writer, planned, world, running)
+    if source.is_undo and code in {0, results.WAITING}:
+        session.note(
+            "the files still declare what was reverted, and the next apply of them writes it "
+            "again: merge what `reconciler undo … --patch` prints"
+        )
     if code == 0 and record_base != "no" and not source.is_undo:
         for finding in operations_record.record(
             given, planning, pushes=record_base == "push", allows_rollback=allow_rollback

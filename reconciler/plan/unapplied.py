@@ -15,9 +15,8 @@ from reconciler.model import (
     LogAction,
     parse_time,
 )
-from reconciler.plan.diff import three_way
+from reconciler.plan.diff import partial_creates, three_way
 from reconciler.plan.diff.base_index import BaseIndex
-from reconciler.plan.saved import compare
 
 WHOLE: Final = ""  # instead of the path of a field: the object as a whole
 
@@ -61,7 +60,7 @@ class Unapplied:
         is_begun = (
             not known
             and change.before is not None
-            and compare.is_partly_created(change, change.before)
+            and partial_creates.is_partly_created(change, change.before)
         )
         causes = three_way.find_causes(change.desired, then, change.before)
         for field in change.fields:

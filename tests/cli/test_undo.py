@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests import acme, factories
+from tests.cli.rule_files import rule, rules
 from tests.cli.saved import APPROVED, approve_all, edit_flag, live, outcomes, seed
 from tests.cli.undoing import (
     PLAN,
@@ -465,3 +466,78 @@ def test_the_same_document_for_several_projects_is_reverted_in_all(world):
 
     assert text == (repo.folder / "all.yaml").read_text()
     assert 0 == repo.run("plan", "--detailed-exitcode").code
+
+
+def test_the_rules_of_the_target_judge_an_undo(world):
+    """When it is planned, and when the saved plan is applied."""
+    repo = world(seed(acme.live_flag("a", 100)))
+    settings = "version: 1\ntargets:\n  default:\n    paths: [all.yaml]\n"
+    repo.write("reconciler.yaml", settings)
+    apply_files(repo, acme.flag("a", 100))
+    apply_files(repo, acme.flag("a", 10))
+    undo(repo)
+    repo.write("rules/all.yaml", rules(rule()))
+    repo.write("reconciler.yaml", f"{settings}    rules: [rules]\n")
+
+    assert "rule-denied" in codes(undo(repo, code=4))
+    apply_undo(repo, code=4)
+
+    assert 10 == rollout(repo, "a")
+
+
+def test_what_was_reverted_is_still_in_the_files_and_apply_says_so(changed):
+    repo = changed
+    undo(repo)
+
+    assert "the files still declare what was reverted" in apply_undo(repo).err
+    patched = patch(repo)
+    assert "left out" not in patched.err
+
+
+def test_a_project_that_was_renamed_goes_back_with_what_is_in_it(world):
+    repo = world(seed(acme.live_flag("a")))
+    web = acme.document("Project", {"timezone": "UTC"}, name="Web")
+    apply_files(repo, web, acme.flag("a", 10))
+    site = acme.document(
+        "Project", {"timezone": "UTC"}, name="Site", lifecycle={"renamed_from": "Web"}
+    )
+    apply_files(repo, site, acme.flag("a", 50, project="Site"))
+
+    document = undo(repo)
+    apply_undo(repo)
+
+    assert {"Web": "update", "a": "update"} == actions(document)
+    assert 10 == rollout(repo, "a")
+    names = [p["name"] for p in repo.sandbox.state()["organizations"][0]["projects"]]
+    assert "Web" in names
+
+
+def test_what_an_overlay_wrote_is_reverted_in_the_overlay(world):
+    repo = world(seed(acme.live_flag("a", name="A")))
+    settings = "version: 1\ntargets:\n  default:\n    paths: [base]\n    overlays: [over]\n"
+    repo.write("reconciler.yaml", settings)
+    repo.write("base/flags.yaml", acme.flag("a", 10, name="A"))
+    apply_files(repo, acme.flag("a", 20), name="over/flags.yaml")
+    apply_files(repo, acme.flag("a", 60), name="over/flags.yaml")
+    repo.write("over/more.yaml", acme.flag("b", 1))
+    repo.commit()
+
+    undo(repo, "HEAD~1")
+    apply_undo(repo)
+    patch(repo, "HEAD~1")
+
+    assert 20 == rollout(repo, "a")
+    assert "rollout_percentage: 20" in (repo.folder / "over/flags.yaml").read_text()
+
+
+def test_a_new_flag_that_somebody_switched_off_is_not_deleted(world):
+    """It looks like the first step of its create, and is not: its version is higher."""
+    repo = world(seed(acme.live_flag("a")))
+    apply_files(repo, acme.flag("a", 10))
+    apply_files(repo, acme.flag("a", 10), acme.flag("new", 1, active=True))
+    edit_flag(repo, "new", active=False)
+
+    assert "conflict" in codes(undo(repo, code=4))
+    apply_undo(repo, "--continue", code=4)
+
+    assert live(repo, "new") is not None

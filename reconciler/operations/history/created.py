@@ -22,21 +22,23 @@ def find_uncreated(
 ) -> frozenset[Address]:
     """Return what the plan would delete although nothing says that the runs created it.
 
-    Journals say it first, then the activity log: an object that was created after the commit was
-    made that began to declare it was created by a run.
+    Journals say it first. Where they do not know, the activity log does: an object that was created
+    after the commit was made that began to declare it was created by a run.
     """
-    doomed = [change for change in planned.changes if change.action is Action.DELETE]
-    unclear = {
-        change.address: change for change in doomed if not KINDS[change.address.kind].cannot_create
+    doomed = {
+        change.address: change for change in planned.changes if change.action is Action.DELETE
     }
-    commits = given.list_commits()
-    for run in given.journals:
-        if run.commit is None or run.commit in commits:
-            unclear = {a: change for a, change in unclear.items() if a not in run.created}
-    proven = {change.address for change in doomed} - unclear.keys()
-    logged = _find_logged(reader, given, tuple(unclear.values()), world) if unclear else ()
-    creatable = {a for a in proven if not KINDS[a.kind].cannot_create}
-    return frozenset({change.address for change in doomed} - creatable - {*logged})
+    uncreated = {address for address in doomed if KINDS[address.kind].cannot_create}
+    unclear, commits = doomed.keys() - uncreated, given.list_commits()
+    journals = [run for run in given.journals if run.commit is None or run.commit in commits]
+    for run in journals:
+        unclear -= run.created
+    denied = unclear & frozenset[Address]().union(*(run.ended for run in journals))
+    denied -= frozenset[Address]().union(*(run.unanswered for run in journals))
+    unclear -= denied
+    changes = [doomed[address] for address in sorted(unclear)]
+    logged = _find_logged(reader, given, changes, world) if changes else ()
+    return frozenset(uncreated | denied | (unclear - {*logged}))
 
 
 def _find_logged(

@@ -16,6 +16,7 @@ from reconciler.model import Action, Address, Result
 
 _RUNS: Final = 200  # journals, the newest
 _LARGEST: Final = 32 * 1024 * 1024  # bytes of a journal that is read
+_REFUSALS: Final = frozenset({400, 401, 402, 403, 404, 409})  # nothing was written
 _CHANGED: Final = frozenset({Result.DONE, Result.WAITING, Result.FAILED})
 
 
@@ -47,10 +48,23 @@ class JournalledRun:
         return frozenset(_read_addresses(written)) | frozenset(_read_addresses(ended))
 
     @cached_property
+    def ended(self) -> frozenset[Address]:
+        """Return what the run has an outcome of."""
+        return frozenset(
+            _read_addresses(row for row in self._rows if row.get("event") == "outcome")
+        )
+
+    @cached_property
     def created(self) -> frozenset[Address]:
-        """Return what the run created, or may have created when it was interrupted."""
-        rows = (row for row in self._rows if _is_create(row))
-        return frozenset(_read_addresses(rows))
+        """Return what the run created, or filed a change request to create."""
+        return frozenset(_read_addresses(row for row in self._rows if _has_created(row)))
+
+    @cached_property
+    def unanswered(self) -> frozenset[Address]:
+        """Return what the run may have created: no response says whether it did."""
+        sent = (row for row in self._rows if row.get("event") == "write" and _is_create(row))
+        answered = (row for row in self._rows if _is_refused(row))
+        return frozenset(_read_addresses(sent)) - frozenset(_read_addresses(answered))
 
     @cached_property
     def _rows(self) -> tuple[Mapping[str, Any], ...]:
@@ -90,13 +104,24 @@ def _read_rows(path: Path, *, first: bool = False) -> Iterator[Mapping[str, Any]
             yield row
 
 
-def _is_create(row: Mapping[str, Any]) -> bool:
-    """Return whether a line is about the call that makes an object."""
+def _has_created(row: Mapping[str, Any]) -> bool:
+    """Return whether a line says that an object was created, or will be once it is approved."""
     if row.get("event") == "outcome":
         return row.get("action") == Action.CREATE and row.get("outcome") == Result.DONE
-    address = str(row.get("address") or "")
-    kind = KINDS.get(address.partition("/")[0])
-    if row.get("event") != "write" or row.get("method") != "POST" or kind is None:
+    is_done = row.get("status") == "ok" or "change_request" in row
+    return row.get("event") == "answer" and is_done and _is_create(row)
+
+
+def _is_refused(row: Mapping[str, Any]) -> bool:
+    """Return whether a line says that PostHog refused to create an object."""
+    is_refusal = row.get("status") in _REFUSALS
+    return row.get("event") == "answer" and is_refusal and _is_create(row)
+
+
+def _is_create(row: Mapping[str, Any]) -> bool:
+    """Return whether a line is about the call that makes an object."""
+    kind = KINDS.get(str(row.get("address") or "").partition("/")[0])
+    if row.get("method") != "POST" or kind is None:
         return False
     return str(row.get("path")).endswith(f"/{kind.collection.rstrip('/').rpartition('/')[2]}/")
 

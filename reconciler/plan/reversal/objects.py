@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from reconciler.kinds import KINDS
 from reconciler.model import (
@@ -13,7 +13,6 @@ from reconciler.model import (
     Change,
     Declared,
     FieldChange,
-    Kind,
     Live,
     LiveResource,
     Resource,
@@ -22,9 +21,12 @@ from reconciler.model import (
     parse_path,
     put_back,
 )
-from reconciler.plan.diff import references, secrets, three_way, values
+from reconciler.plan.diff import partial_creates, references, secrets, three_way, values
 from reconciler.plan.reversal.files import WHOLE, RevertedFiles, list_addresses
 from reconciler.plan.reversal.values import revert_spec
+
+_FIRST_VERSIONS: Final = frozenset({None, 1})  # contract 9.4; other kinds have none
+_EMPTY: Final[tuple[Any, ...]] = (None, {}, [], "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,9 @@ class Reversal:
         is_restored = resource.address in self.restored
         if before is None or base is None or is_restored or live is None:
             change = three_way.compare_resource(resource, base, live)
-            is_changed = (live is None) is not is_restored
+            is_changed = (live is None) is not is_restored and not (
+                live is not None and _is_partly_created(change, live)
+            )
             return _mark_conflicts(change, (WHOLE,)) if is_changed else change
         kind = KINDS[resource.address.kind]
         hidden = kind.hidden(live.payload)
@@ -97,7 +101,7 @@ class Reversal:
         if change.address in self.changed:
             fields = (FieldChange("metadata", live.address.name, ABSENT, cause=Cause.CONFLICT),)
             return replace(change, fields=fields)
-        return replace(change, fields=tuple(_find_later_values(resource.spec, live)))
+        return replace(change, fields=tuple(_find_later_values(change, live)))
 
     def list_gated_projects(self) -> set[Address]:
         """List the projects whose open change requests may belong to the run."""
@@ -106,6 +110,15 @@ class Reversal:
             for address in self.addresses
             if KINDS[address.kind].gated
         }
+
+
+def _is_partly_created(change: Change, live: LiveResource) -> bool:
+    """Return whether an object is what the first calls of its create leave behind.
+
+    A flag that was written again has a higher version.
+    """
+    is_new = live.payload.get("version") in _FIRST_VERSIONS
+    return is_new and partial_creates.is_partly_created(change, live)
 
 
 def _mark_conflicts(change: Change, paths: Collection[str]) -> Change:
@@ -145,36 +158,22 @@ def _drop_absent(spec: Mapping[str, Any]) -> Spec:
     }
 
 
-def _find_later_values(created: Spec, live: LiveResource) -> Iterator[FieldChange]:
+def _find_later_values(change: Change, live: LiveResource) -> Iterator[FieldChange]:
     """Yield what an object has that is neither as it was created nor the server's default.
 
     A create of several calls may have been interrupted: then the object has only a part of it.
     """
     kind = KINDS[live.address.kind]
     hidden = kind.hidden(live.payload)
+    created = change.desired.spec if change.desired is not None else {}
+    is_partial = _is_partly_created(change, live)
     for name in dict.fromkeys((*created, *kind.defaults)):
         default = kind.defaults.get(name, ABSENT)
         written, present = created.get(name, default), live.spec.get(name, default)
+        if is_partial if name in created else present == default or not (present or default):
+            continue
         for path, value, expected in values.find_differences(present, written, (name,)):
             text = format_path(path)
-            is_initial = _is_unset(value) if len(path) > 1 else _is_default(default, value)
-            if not (is_initial or _is_part_of_set(kind, text, value, expected)) and (
-                not secrets.is_covered(hidden, text)
-            ):
+            is_added = expected is ABSENT and value in _EMPTY  # by the server itself
+            if not is_added and not secrets.is_covered(hidden, text):
                 yield FieldChange(text, value, ABSENT, expected, Cause.CONFLICT)
-
-
-def _is_default(default: Any, present: Any) -> bool:
-    """Return whether a value is the server's default; off, empty and unset are the same."""
-    return present == default or (_is_unset(present) and _is_unset(default))
-
-
-def _is_unset(value: Any) -> bool:
-    """Return whether a value means the same as none."""
-    return value is ABSENT or not value
-
-
-def _is_part_of_set(kind: Kind, text: str, present: Any, expected: Any) -> bool:
-    """Return whether a list without a meaningful order holds nothing else than was created."""
-    are_lists = isinstance(present, list) and isinstance(expected, list)
-    return text in kind.sets and are_lists and all(item in expected for item in present)

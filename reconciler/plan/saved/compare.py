@@ -18,7 +18,6 @@ from reconciler.model import (
     Change,
     FieldChange,
     Finding,
-    Kind,
     Live,
     LiveResource,
     ObservedObject,
@@ -26,7 +25,7 @@ from reconciler.model import (
     Spec,
     format_path,
 )
-from reconciler.plan.diff import secrets, three_way, values
+from reconciler.plan.diff import partial_creates, secrets, three_way, values
 from reconciler.planfile.codec import Saved, make_plain
 
 _WHOLE: Final = "this plan does not follow from the files that are checked out"
@@ -141,7 +140,7 @@ def _compare_create(change: Change, fresh: Change | None) -> Change | ChangedObj
         return None
     if fresh.action is Action.CREATE:
         return _check_equal(change, fresh)
-    if fresh.before is not None and is_partly_created(fresh, fresh.before):
+    if fresh.before is not None and partial_creates.is_partly_created(fresh, fresh.before):
         return fresh
     return ChangedObject(
         change, _list_differences(fresh), fresh.before, "it exists already and is different"
@@ -234,54 +233,12 @@ def _list_changed_fields(
     for name in sorted({*observed.spec, *live_spec}):
         old_value, live_value = observed.spec.get(name, ABSENT), live_spec.get(name, ABSENT)
         if old_value == live_value or (
-            name in target and _is_as_planned(kind, name, old_value, live_value, target[name])
+            name in target
+            and partial_creates.is_as_planned(kind, name, old_value, live_value, target[name])
         ):
             continue
         for path, live, before in values.find_differences(live_value, old_value, (name,)):
             yield FieldChange(format_path(path), live, before)
-
-
-def _is_as_planned(kind: Kind, name: str, old_value: Any, live_value: Any, planned: Any) -> bool:
-    """Return whether a field is as planned, or partly: members are added one by one."""
-    if values.is_same(
-        values.select_managed(live_value, planned, whole=name in kind.atomic), planned
-    ):
-        return True
-    return name in kind.apart and _is_set_between(old_value, live_value, planned)
-
-
-def _is_set_between(old_value: Any, live_value: Any, planned: Any) -> bool:
-    lists = [value if isinstance(value, list) else [] for value in (old_value, live_value, planned)]
-    old_items, live_items, planned_items = map(set[Any], lists)
-    return old_items & planned_items <= live_items <= old_items | planned_items
-
-
-def is_partly_created(fresh: Change, live_object: LiveResource) -> bool:
-    """Return whether an object is what the first calls of its create leave behind."""
-    kind = KINDS[fresh.address.kind]
-    spec = fresh.desired.spec if fresh.desired is not None else {}
-    return any(
-        all(
-            _is_written(kind, live_object, name, value, spec[name]) for name, value in state.items()
-        )
-        for state in _list_partial_states(kind, spec)
-    )
-
-
-def _is_written(kind: Kind, live_object: LiveResource, name: str, value: Any, planned: Any) -> bool:
-    """Return whether a field is what a call wrote, or closer to the plan."""
-    live_value = live_object.spec.get(name, ABSENT)
-    managed = values.select_managed(live_value, value, whole=name in kind.atomic)
-    return values.is_same(managed, value) or _is_as_planned(kind, name, value, live_value, planned)
-
-
-def _list_partial_states(kind: Kind, spec: Spec) -> Iterator[Spec]:
-    """Yield the state after each call of a create except the last, for both ways to send it."""
-    for is_split in (False, True):
-        state = {name: value for name, value in kind.defaults.items() if name in spec}
-        for stage in kind.stages(Action.CREATE, spec, split=is_split)[:-1]:
-            state = {**state, **stage}
-            yield state
 
 
 def _list_differences(fresh: Change) -> tuple[FieldChange, ...]:
