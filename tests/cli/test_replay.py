@@ -258,7 +258,7 @@ def test_what_the_log_lacks_is_unknown_and_counted(world):
     assert document["limits"]["creations_missing"] == 0
 
 
-def test_what_no_policy_covers_is_known_all_the_same(world):
+def test_what_no_policy_covers_is_known_without_values(world):
     """Values that are missing do not matter then."""
     repo = world(logged(entry(1, ("filters", None, shares(10)))))
     repo.write("policies.yaml", rule(ENABLE))
@@ -380,8 +380,8 @@ def test_a_role_that_was_deleted_later_may_have_let_people_pass(world):
     assert [answer for answer, _ in answers(repo)] == ["unknown"]
 
 
-def test_policies_of_another_file_are_tried_alone(world):
-    """What is live, and what the target declares, has no say."""
+def test_policies_of_another_file_are_the_only_ones_tried(world):
+    """What is live, and what the target declares, does not count."""
     seed = logged(entry(1, ("active", False, True)))
     project = seed["organizations"][0]["projects"][0]
     project["approval_policies"] = [acme.policy(ENABLE, enabled=False)]

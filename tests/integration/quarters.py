@@ -313,7 +313,7 @@ def _roll_out(history, person, number, share):
 
 
 def _approve(history, number):
-    """Let whoever can approve a pending request."""
+    """Let people approve a pending request, until it is applied."""
     pending = history.call("GET", f"{REQUESTS}?state=pending")[1]["results"]
     if not pending:
         return

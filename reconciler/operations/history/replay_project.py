@@ -74,7 +74,7 @@ def read_project(
     """Read what decides about the changes of a project.
 
     `before` has the people of the organization, `declared` the policies of the project. A field
-    that no file has is taken as its default: what is live now has no say in what is tried.
+    that no file has is taken as its default: what is live now does not count.
     """
     live = before
     if declared:  # otherwise it makes no difference what the flags are like
