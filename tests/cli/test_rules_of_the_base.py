@@ -7,6 +7,7 @@ import pytest
 from tests import acme
 from tests.cli.rule_files import SETTINGS, applied, codes, planned, roll_out, rule, rules
 from tests.cli.test_base_git import head
+from tests.support import Repository
 
 BUILD = {"GITHUB_BASE_REF": "main"}
 DENIED = (4, [("rule-denied", "a")])
@@ -159,6 +160,40 @@ def test_a_new_target_is_judged_by_the_rules_of_all_targets_of_the_base(world):
     roll_out(repo, a=100)
 
     assert DENIED == codes(repo, "--target", "staging", **BUILD)
+
+
+def test_documents_in_another_repository_do_not_lift_the_rules_of_reconciler_yaml(world):
+    """A pull request may add a submodule, whose history has no rules."""
+    repo = applied(world, rule())
+    repo.git("checkout", "-q", "-b", "feature")
+    (repo.folder / "other").mkdir()
+    other = Repository(repo.folder / "other", repo.sandbox)
+    other.write("flags.yaml", acme.flag("a", 10))
+    other.commit()
+    other.write("flags.yaml", acme.flag("a", 100))
+    other.git("checkout", "-q", "-b", "feature")
+    other.commit()
+    repo.write("reconciler.yaml", "version: 1\ntargets:\n  production: {paths: [other]}\n")
+    repo.git("commit", "-qam", "others")
+
+    assert DENIED == codes(repo, **BUILD)
+
+
+def test_rules_in_a_submodule_count_at_the_base_too(world, tmp_path_factory):
+    """A company may keep its rules in a separate repository."""
+    shared = Repository(tmp_path_factory.mktemp("shared"), None)
+    shared.write("all.yaml", rules(rule()))
+    shared.commit()
+    repo = applied(world)
+    add = ("-c", "protocol.file.allow=always", "submodule", "add", "-q")
+    repo.git(*add, str(shared.folder), "rules")
+    repo.write("reconciler.yaml", SETTINGS)
+    repo.commit()
+    assert 0 == repo.run("apply", "--yes").code
+    repo.write("reconciler.yaml", SETTINGS.replace("    rules: [rules]\n", ""))
+    roll_out(repo, a=100)
+
+    assert DENIED == codes(repo)
 
 
 def test_authors_are_those_of_the_commits_since_the_base(world):

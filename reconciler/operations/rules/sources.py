@@ -15,7 +15,7 @@ from reconciler.config.settings import RunFacts, Settings
 from reconciler.config.targets import Target
 from reconciler.errors import ConfigError, GitError
 from reconciler.files.text import RefusedError
-from reconciler.files.working_tree import SETTINGS
+from reconciler.files.working_tree import SETTINGS, find_git_root
 from reconciler.git import applied_ref, blame, repository
 from reconciler.git.commit_tree import CommitTree
 from reconciler.git.repository import RepositoryState
@@ -46,7 +46,8 @@ def read_sources(
     """Read the rules of the bases, next to those of the files; a rule that both have counts once.
 
     The bases are that of the plan, and the base that the target has without --base: an option, or a
-    saved plan that names another base, must not lift a rule.
+    saved plan that names another base, must not lift a rule. Where reconciler.yaml is in another
+    repository than the documents, which may be those of a submodule, its base counts as well.
 
     Args:
         settings: reconciler.yaml.
@@ -60,10 +61,15 @@ def read_sources(
     """
     judged = [JudgedRule(rule) for rule in own.rules]
     reported: list[Finding] = []
-    automatic = _find_automatic_base(target, facts, state) if is_named else commit
-    bases = list(dict.fromkeys(id_ for id_ in (commit, automatic) if id_ is not None))
-    for base in bases:
-        tree = repository.open_commit(base, cwd=facts.cwd, at=target.paths[0], may_lack_paths=True)
+    automatic = _find_automatic_base(target, facts, state, target.paths[0]) if is_named else commit
+    bases = [(id_, target.paths[0]) for id_ in (commit, automatic) if id_ is not None]
+    home = settings.folder or facts.cwd
+    if (root := find_git_root(home)) is not None and (state is None or root != state.root):
+        its_state = applied_ref.read_state(home, target=target.name, build=facts.build)
+        its_base = _find_automatic_base(target, facts, its_state, home)
+        bases += [(its_base, home)] if its_base is not None else []
+    for base, place in dict.fromkeys(bases):
+        tree = repository.open_commit(base, cwd=facts.cwd, at=place, may_lack_paths=True)
         try:
             rules = list(_read_rules(settings, target, facts, tree))
         except ConfigError as error:
@@ -77,17 +83,17 @@ def read_sources(
         reported.append(findings.report_no_base())
     author: tuple[str, ...] = ()
     if judged and bases and state is not None and state.head is not None:
-        author = blame.list_authors(bases[0], state.head, root=state.root)
+        author = blame.list_authors(bases[0][0], state.head, root=state.root)
     return RuleSources(tuple(judged), author, tuple(reported))
 
 
 def _find_automatic_base(
-    target: Target, facts: RunFacts, state: RepositoryState | None
+    target: Target, facts: RunFacts, state: RepositoryState | None, place: Path
 ) -> str | None:
-    """Return the commit that is the base without --base."""
+    """Return the commit that is the base without --base, in the repository of a place."""
     try:
         base = applied_ref.resolve_base(
-            None, target=target.name, build=facts.build, state=state, cwd=target.paths[0]
+            None, target=target.name, build=facts.build, state=state, cwd=place
         )
     except GitError:  # this clone does not have it, and the run names another commit
         return None
