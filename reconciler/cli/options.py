@@ -12,7 +12,7 @@ import click
 from reconciler import model, suggest
 from reconciler.cli import event_log, signals
 from reconciler.cli import report as cli_report
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -85,6 +85,38 @@ def kinds(names: Collection[str]) -> Callable[..., Any]:
     )
 
 
+def _parse_since(
+    _ctx: click.Context, _parameter: click.Parameter, value: str | None
+) -> float | None:
+    """Return `7d` in seconds; raise UsageError for what is not a duration in the calendar."""
+    if value is None:
+        return None
+    try:
+        seconds = model.parse_duration(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= _CALENDAR_S:
+        raise UsageError(
+            f"invalid duration for --since: {value!r}",
+            fix="write a number with a unit, such as 36h, 7d or 2w",
+        )
+    return seconds
+
+
+def since(help_text: str, *, default: str | None = None) -> Callable[..., Any]:
+    """Return a decorator that adds `--since DURATION`: `since_s` in seconds, or None."""
+    return click.option(
+        "--since",
+        "since_s",
+        metavar="DURATION",
+        default=default,
+        show_default=default is not None,
+        callback=_parse_since,
+        help=help_text,
+    )
+
+
+_CALENDAR_S = 100 * 365 * 86_400  # so far back there is nothing, and dates stay valid
 _LONGEST_S = 365 * 86_400
 DURATION = Duration()
 

@@ -1,48 +1,23 @@
 """`reconciler replay`: which past changes of flags would have waited under other policies."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from reconciler import render
 from reconciler.cli import options
 from reconciler.cli.session import Session
-from reconciler.errors import UsageError
-from reconciler.model import format_timestamp, mask_person, parse_duration
+from reconciler.model import format_timestamp, mask_person
 from reconciler.operations import inputs
 from reconciler.operations.history import replay
 from reconciler.operations.history.replay import ReplayQuery
 from reconciler.plan.replay.report import ReplayReport, ReplayRow
 from reconciler.render.shared.phrases import count
 
-_LONGEST_S: Final = 100 * 365 * 86_400  # the calendar has a beginning
-
-
-def _parse_since(_ctx: click.Context, _parameter: click.Parameter, value: str) -> float:
-    """Return `90d` in seconds; raise UsageError for what is not a duration."""
-    try:
-        seconds = parse_duration(value)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= _LONGEST_S:
-        raise UsageError(
-            f"invalid duration for --since: {value!r}",
-            fix="write a number with a unit, such as 36h, 30d or 12w",
-        )
-    return seconds
-
 
 @click.command("replay", epilog="Example: reconciler replay --since 90d --policies proposed.yaml")
-@click.option(
-    "--since",
-    "since_s",
-    default="90d",
-    show_default=True,
-    metavar="DURATION",
-    callback=_parse_since,
-    help="How far back: 36h, 30d, 12w …",
-)
+@options.since("How far back: 36h, 30d, 12w …", default="90d")
 @click.option(
     "--project", "projects", multiple=True, metavar="NAME", help="Only this project; repeatable."
 )
