@@ -51,10 +51,6 @@ def command(
     if out is not None:
         result_files.check_place(out)
     target, facts = session.target(), session.facts()
-    given = undone.read_undone(session.settings(), target, facts, session.folder(), words)
-    if not allow_rollback:
-        state, head = given.reader.state, given.reader.tree.commit
-        record_base.refuse_rollback(target, head, state, facts.build)
     limits = guardrails.read_limits(
         target, confirm_deletes, allow_destroy, lockout=allow_lockout, weakening=allow_weakening
     )
@@ -62,6 +58,12 @@ def command(
         ignore=target.ignore, limits=limits, prefer=prefer, unmanaged=target.unmanaged
     )
     with session.reader(target) as reader:
+        given = undone.read_undone(
+            session.settings(), target, facts, words, folder=session.folder(), host=reader.host
+        )
+        if not allow_rollback:
+            state, head = given.reader.state, given.reader.tree.commit
+            record_base.refuse_rollback(target, head, state, facts.build)
         result = undo.run(reader, given, planning, facts)
     planned = apply_refusals.add_refusal(result.plan, go_on=go_on)
     session.keep(given, result, planned)

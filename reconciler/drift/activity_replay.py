@@ -50,6 +50,10 @@ class LogEvent:
     fits: bool = True  # False: the live value is another one, and no later entry explains it
 
 
+Accept = Callable[[Change, str, LogEvent], bool]
+"""(change, path, event) -> whether the event explains the field."""
+
+
 @dataclass(slots=True)
 class ObjectHistory:
     """Collect the events of one drifted object, and the fields that are still unexplained."""
@@ -58,6 +62,7 @@ class ObjectHistory:
     state: dict[str, Any]  # rolled back as entries are taken
     open: set[str]
     events: dict[str, LogEvent] = field(default_factory=dict)
+    accepts: "Accept | None" = None
 
     @property
     def done(self) -> bool:
@@ -120,16 +125,26 @@ class ObjectHistory:
         return {**self.state, **after}
 
     def _explain(self, path: str, event: LogEvent) -> None:
-        self.open.discard(path)
-        self.events[path] = event
+        if self.accepts is None or self.accepts(self.change, path, event):
+            self.open.discard(path)
+            self.events[path] = event
+        else:
+            self.events.setdefault(path, event)
 
 
 class ActivityReplay:
     """Hold every drifted object that the log may know, by id, or by name if it has no id."""
 
-    def __init__(self, changes: Iterable[Change], spell: Spell) -> None:
+    def __init__(
+        self, changes: Iterable[Change], spell: Spell, accepts: "Accept | None" = None
+    ) -> None:
+        """Take no entry yet.
+
+        `accepts` says whether an event explains a field, else an older one may. Without it, and
+        if none is accepted, the newest does.
+        """
         self.histories: dict[Address, ObjectHistory] = {}
-        self._spell = spell
+        self._spell, self._accepts = spell, accepts
         self._by_id: dict[tuple[str, str, str], ObjectHistory] = {}
         self._by_name: dict[tuple[str, str, str], list[ObjectHistory]] = {}
         self._seen: set[str] = set()
@@ -139,7 +154,10 @@ class ActivityReplay:
     def _add(self, change: Change) -> None:
         kind = KINDS[change.address.kind]
         history = ObjectHistory(
-            change, dict(change.before.spec) if change.before else {}, _list_open_paths(change)
+            change,
+            dict(change.before.spec) if change.before else {},
+            _list_open_paths(change),
+            accepts=self._accepts,
         )
         self.histories[change.address] = history
         organization = change.address.organization

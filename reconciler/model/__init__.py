@@ -103,6 +103,7 @@ from reconciler.model.schedules import (
     Schedules,
 )
 from reconciler.model.snapshot import (
+    KeptFields,
     ObservedObject,
     ObservedOrganization,
     PlanSnapshot,
@@ -203,6 +204,7 @@ __all__ = [
     "Hold",
     "Ignored",
     "ItemChange",
+    "KeptFields",
     "Kind",
     "Lifecycle",
     "ListChange",

@@ -49,17 +49,27 @@ class RevertedRun:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptFields:
+    """Name the fields of a resource that a plan does not revert."""
+
+    address: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class UndoSnapshot:
     """Hold what a plan of `undo` reverts: its values are in git, at these commits.
 
     Attributes:
         runs: the runs, the newest first.
         kept: objects that the runs did not create, and that are therefore not deleted.
+        kept_fields: fields that stay as they are: what git has for them was never live.
 
     """
 
     runs: tuple[RevertedRun, ...]
     kept: tuple[str, ...] = ()
+    kept_fields: tuple[KeptFields, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

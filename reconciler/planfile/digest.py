@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from reconciler.errors import GuardrailError
 from reconciler.model import (
+    KeptFields,
     ObservedObject,
     ObservedOrganization,
     PlanSnapshot,
@@ -110,7 +111,15 @@ def read_basis(node: Node) -> PlanSnapshot:
 
 
 def _read_undo(node: Node) -> UndoSnapshot:
-    return UndoSnapshot(node["runs"].each(_read_run), node["kept"].each(Node.text))
+    return UndoSnapshot(
+        node["runs"].each(_read_run),
+        node["kept"].each(Node.text),
+        node["kept_fields"].maybe(_read_kept_fields) or (),
+    )
+
+
+def _read_kept_fields(node: Node) -> tuple[KeptFields, ...]:
+    return node.each(lambda row: KeptFields(row["address"].text(), row["paths"].each(Node.text)))
 
 
 def _read_run(node: Node) -> RevertedRun:

@@ -4,6 +4,7 @@ Everything works without them, as in a build: git says the rest.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ from reconciler.model import Action, Address, Result
 _RUNS: Final = 200  # journals, the newest
 _LARGEST: Final = 32 * 1024 * 1024  # bytes of a journal that is read
 _REFUSALS: Final = frozenset({400, 401, 402, 403, 404, 409})  # nothing was written
+_COMMIT: Final = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})")
 _CHANGED: Final = frozenset({Result.DONE, Result.WAITING, Result.FAILED})
 
 
@@ -71,21 +73,27 @@ class JournalledRun:
         return tuple(_read_rows(self.path))
 
 
-def read_runs(folder: Path, target: str) -> list[JournalledRun]:
-    """Return the runs of a target that were journalled below a folder, the oldest first."""
+def read_runs(folder: Path, target: str, host: str) -> list[JournalledRun]:
+    """Return the runs of a target that were journalled below a folder, the oldest first.
+
+    A run against another host says nothing about this one.
+    """
     runs = []
     for path in list_journals(folder, target, _RUNS):
         begin = next(_read_rows(path, first=True), {})
-        if begin.get("event") == "begin" and begin.get("target") == target:
-            commit, base = begin.get("commit"), begin.get("base")
-            runs.append(
-                JournalledRun(
-                    path,
-                    commit if isinstance(commit, str) else None,
-                    base if isinstance(base, str) else None,
-                )
-            )
+        if begin.get("event") == "begin" and (begin.get("target"), begin.get("host")) == (
+            target,
+            host,
+        ):
+            commit, base = _read_commit(begin, "commit"), _read_commit(begin, "base")
+            runs.append(JournalledRun(path, commit, base))
     return runs
+
+
+def _read_commit(begin: Mapping[str, Any], name: str) -> str | None:
+    """Return the full id of a commit; None if the journal does not have it."""
+    commit = begin.get(name)
+    return commit if isinstance(commit, str) and _COMMIT.fullmatch(commit) else None
 
 
 def _read_rows(path: Path, *, first: bool = False) -> Iterator[Mapping[str, Any]]:

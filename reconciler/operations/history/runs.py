@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
 
-from reconciler.errors import ReconcilerError
+from reconciler.errors import GitError, ReconcilerError
 from reconciler.git import ancestry, applied_ref, repository
 from reconciler.git.repository import RepositoryState
 from reconciler.model import Address, shorten_commit
@@ -33,6 +33,7 @@ class AppliedRun:
         after: the commit that it applied.
         source: how that is known.
         is_applied: whether a clean run has applied the commit, as far as refs say.
+        is_recorded: whether the applied ref held `before`, so that its values were live.
 
     """
 
@@ -40,6 +41,7 @@ class AppliedRun:
     after: str
     source: RunSource
     is_applied: bool = True
+    is_recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,24 +90,48 @@ class RunHistory:
         is_applied = applied is None or applied in containing
         for before, after in self.list_moves():
             if after in containing and before not in containing:
-                known = before or self._find_journalled_base(after)
-                return AppliedRun(
-                    known or ancestry.read_parent(commit, root=root), after, RunSource.REF
-                )
+                if before is not None:
+                    return AppliedRun(before, after, RunSource.REF, is_recorded=True)
+                known = self._find_journalled_base(after)
+                source = RunSource.REF if known is not None else RunSource.GIT
+                return AppliedRun(known or ancestry.read_parent(commit, root=root), after, source)
         unfinished = [
             run for run in self.journals if run.commit in containing and run.base not in containing
         ]
         exact = [run for run in unfinished if run.commit == commit]
         for run in (*exact, *unfinished):
-            before = run.base or ancestry.read_parent(commit, root=root)
-            return AppliedRun(before, str(run.commit), RunSource.JOURNAL, is_applied)
+            base = self._check_commit(run.base)
+            before = base or ancestry.read_parent(commit, root=root)
+            return AppliedRun(
+                before,
+                str(run.commit),
+                RunSource.JOURNAL,
+                is_applied,
+                is_recorded=base is not None and base in self._list_recorded(),
+            )
         parent = ancestry.read_parent(commit, root=root)
         return AppliedRun(parent, commit, RunSource.GIT, is_applied)
 
     def _find_journalled_base(self, commit: str) -> str | None:
         """Return the base of the run that applied a commit, as its journal has it."""
-        bases = [run.base for run in self.journals if run.commit == commit and run.base]
-        return bases[-1] if bases else None
+        bases = (run.base for run in reversed(self.journals) if run.commit == commit)
+        return next(filter(None, map(self._check_commit, bases)), None)
+
+    def _check_commit(self, commit: str | None) -> str | None:
+        """Return the commit that a journal names if it is in the history of HEAD."""
+        try:
+            is_known = commit is not None and repository.is_ancestor(
+                commit, self.head, cwd=self.state.root
+            )
+        except GitError:  # the journal is of another clone, or was edited
+            return None
+        return commit if is_known else None
+
+    def _list_recorded(self) -> frozenset[str]:
+        """Return the commits that the applied ref is known to have held."""
+        applied = self.read_applied()
+        moves = (commit for move in self.list_moves() for commit in move)
+        return frozenset(commit for commit in (applied, *moves) if commit is not None)
 
     def iterate_candidates(
         self, address: Address, paths: Sequence[str], *, most: int
@@ -122,8 +148,13 @@ class RunHistory:
         for run in reversed(self.journals):
             is_newer = run.commit is not None and (applied is None or run.commit in newer)
             if is_newer and address in run.touched:
+                base = self._check_commit(run.base) or applied
                 yield AppliedRun(
-                    run.base or applied, str(run.commit), RunSource.JOURNAL, is_applied=False
+                    base,
+                    str(run.commit),
+                    RunSource.JOURNAL,
+                    is_applied=False,
+                    is_recorded=base is not None and base in self._list_recorded(),
                 )
         if applied is None:
             return
@@ -132,6 +163,6 @@ class RunHistory:
             is_past = repository.is_ancestor(after, applied, cwd=root)
             if before is not None and is_past:
                 oldest = before
-                yield AppliedRun(before, after, RunSource.REF)
+                yield AppliedRun(before, after, RunSource.REF, is_recorded=True)
         for commit in ancestry.list_commits_of_paths(oldest, paths, most=most, root=root):
             yield AppliedRun(ancestry.read_parent(commit, root=root), commit, RunSource.GIT)

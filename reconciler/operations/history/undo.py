@@ -15,7 +15,7 @@ from reconciler.live import key_access
 from reconciler.model import Address, Cause, Plan, shorten_commit
 from reconciler.operations import inputs
 from reconciler.operations import plan as operations_plan
-from reconciler.operations.history import undo_findings
+from reconciler.operations.history import previous_values, undo_findings
 from reconciler.operations.history.created import find_uncreated
 from reconciler.operations.history.undone import UndoInputs, restore_undone
 from reconciler.operations.plan import World
@@ -50,14 +50,18 @@ def run(reader: Reader, given: UndoInputs, options: PlanOptions, facts: RunFacts
     world = operations_plan.observe_declared(reader, directory, files.desired, files.base, planning)
     planned = _plan(given, planning, world, host=reader.host, created_at=facts.stamp)
     kept = find_uncreated(reader, given, planned, world)
-    if kept:
+    previous = previous_values.check_values(reader, given, planned, world)
+    if kept or previous.contradicted:
+        paths = {address: tuple(fields) for address, fields in previous.contradicted.items()}
+        given = replace(given, unrestored=paths)
         files = given.revert_files(projects, kept)
         planning = limit_options(options, files)
         world = replace(world, desired=files.desired, base=files.base, compared=None)
     world = replace(world, reads=reader.reads - reads_before)
     planned = _plan(given, planning, world, host=reader.host, created_at=facts.stamp, kept=kept)
     notices = undo_findings.find_notices(given, files, planned, world, kept)
-    planned = replace(planned, findings=(*planned.findings, *notices))
+    doubts = undo_findings.describe_doubts(given, previous)
+    planned = replace(planned, findings=(*planned.findings, *notices, *doubts))
     sources = rule_sources.read_sources(
         given.reader.settings,
         given.reader.target,

@@ -18,16 +18,20 @@ from reconciler.model import (
     parse_path,
     shorten_commit,
 )
+from reconciler.operations.history.previous_values import PreviousValues
 from reconciler.operations.history.runs import AppliedRun, RunSource
 from reconciler.operations.history.undone import UndoInputs
 from reconciler.operations.plan import World
 from reconciler.plan import notices
+from reconciler.plan.approvals.messages import format_value
 from reconciler.plan.diff import references, values
 from reconciler.plan.guardrails import checks
 from reconciler.plan.reversal.files import Reverted, RevertedFiles
 from reconciler.posthog.change_requests import OPEN
 
 UNKNOWN = "undo-unknown-value"
+NEVER_LIVE = "undo-never-live"
+UNCONFIRMED = "undo-unconfirmed-value"
 HIDDEN = "undo-hidden-value"
 SUPERSEDED = "undo-superseded"
 NOT_CREATED = "undo-not-created"
@@ -100,7 +104,7 @@ def find_notices(
 def _describe_run(run: AppliedRun) -> Iterator[Finding]:
     commit = shorten_commit(run.after)
     if run.source is RunSource.GIT:
-        parent = f"its parent {shorten_commit(run.before)}" if run.before else "nothing"
+        parent = f"an earlier commit, {shorten_commit(run.before)}" if run.before else "nothing"
         yield Finding(
             PARTS_UNKNOWN,
             Severity.NOTICE,
@@ -115,6 +119,38 @@ def _describe_run(run: AppliedRun) -> Iterator[Finding]:
             Severity.NOTICE,
             f"no clean apply of {commit} is recorded: only what is live of it is reverted",
             "the run may have waited for approval, or may have been interrupted",
+        )
+
+
+def describe_doubts(given: UndoInputs, previous: PreviousValues) -> Iterator[Finding]:
+    """Yield what was never live, and what nothing says that it was."""
+    commit = shorten_commit(given.runs[-1].run.before or "")
+    for address, fields in sorted(previous.contradicted.items()):
+        said = ", ".join(
+            f"{path} was created with the value that it has"
+            if value is ABSENT
+            else f"{path} was {format_value(value)}"
+            for path, value in sorted(fields.items())
+        )
+        yield Finding(
+            NEVER_LIVE,
+            Severity.WARNING,
+            f"{address}: {', '.join(sorted(fields))} stays as it is: what the files at {commit} "
+            "declare was not live before its last change",
+            f"the activity log says otherwise: {said}",
+            "declare in the files what it is to be, and apply them",
+            address=address,
+        )
+    for address, paths in sorted(previous.unconfirmed.items()):
+        yield Finding(
+            UNCONFIRMED,
+            Severity.WARNING,
+            f"{address}: nothing confirms that {', '.join(paths)} was live as planned before the "
+            "run",
+            f"the value is what the files at {commit} declare; no applied ref names this commit, "
+            "and the activity log does not have the change",
+            "compare the plan with what you know, before you apply it",
+            address=address,
         )
 
 

@@ -1,7 +1,7 @@
 """Find the runs that an undo names: by a commit, or by the last change of an address."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cmp_to_key
 from pathlib import Path
 from typing import Final
@@ -10,10 +10,10 @@ from reconciler.config import loaded as config_loaded
 from reconciler.config.loaded import Loaded
 from reconciler.config.settings import RunFacts, Settings
 from reconciler.config.targets import Target
-from reconciler.errors import GitError, ReconcilerError
+from reconciler.errors import ConfigError, GitError, ReconcilerError
 from reconciler.git import ancestry, repository
 from reconciler.kinds import KINDS
-from reconciler.model import Address, Declared, PlanSnapshot, RevertedRun, UndoSnapshot
+from reconciler.model import Address, Declared, KeptFields, PlanSnapshot, RevertedRun, UndoSnapshot
 from reconciler.operations.history.commits import CommitReader
 from reconciler.operations.history.journals import JournalledRun, read_runs
 from reconciler.operations.history.runs import AppliedRun, RunHistory, RunSource
@@ -48,18 +48,24 @@ class UndoInputs:
         reader: what the files declare at HEAD, and at other commits.
         runs: what is reverted, the newest first.
         journals: earlier runs of this folder.
+        unrestored: fields that stay as they are: what git has for them was never live.
 
     """
 
     reader: CommitReader
     runs: tuple[UndoneRun, ...]
     journals: tuple[JournalledRun, ...] = ()
+    unrestored: Mapping[Address, tuple[str, ...]] = field(default_factory=dict)
 
     def list_commits(self) -> frozenset[str]:
         """List the commits that the runs applied."""
         root = self.reader.state.root
         spans = (ancestry.list_span(u.run.before, u.run.after, root=root) for u in self.runs)
         return frozenset[str]().union(*spans)
+
+    def list_middle(self, projects: Mapping[str, Sequence[str]]) -> Iterator[Declared]:
+        """Yield what was declared between the runs."""
+        return (_expand(undone.before, projects) for undone in self.runs[:-1])
 
     def build_snapshot(
         self, kept: Collection[Address], *, prefer: str | None = None
@@ -71,7 +77,10 @@ class UndoInputs:
             )
             for undone in self.runs
         )
-        undo = UndoSnapshot(runs, tuple(sorted(map(str, kept))))
+        unrestored = tuple(
+            KeptFields(str(address), paths) for address, paths in sorted(self.unrestored.items())
+        )
+        undo = UndoSnapshot(runs, tuple(sorted(map(str, kept))), unrestored)
         return PlanSnapshot(self.reader.tree.commit, prefer=prefer, undo=undo)
 
     def revert_files(
@@ -85,7 +94,10 @@ class UndoInputs:
 
         """
         revisions = [
-            Revision(_expand(undone.before, projects), _expand(undone.after, projects), chosen)
+            reversal_files.leave_out_fields(
+                Revision(_expand(undone.before, projects), _expand(undone.after, projects), chosen),
+                self.unrestored,
+            )
             for undone in self.runs
             for chosen in (undone.addresses,)
         ]
@@ -98,11 +110,20 @@ def _expand(loaded: Loaded | None, projects: Mapping[str, Sequence[str]]) -> Dec
 
 
 def read_undone(
-    settings: Settings, target: Target, facts: RunFacts, folder: Path, words: Sequence[str]
+    settings: Settings,
+    target: Target,
+    facts: RunFacts,
+    words: Sequence[str],
+    *,
+    folder: Path,
+    host: str,
 ) -> UndoInputs:
-    """Find the runs that the words name; `folder` is the one below which runs are journalled."""
+    """Find the runs that the words name.
+
+    `folder` is the one below which runs are journalled; those against other hosts do not count.
+    """
     reader = CommitReader.open(settings, target, facts)
-    journals = tuple(read_runs(folder, target.name))
+    journals = tuple(read_runs(folder, target.name, host))
     history = RunHistory(target.name, reader.state, reader.tree.commit, journals)
     runs_by_commits: dict[tuple[str | None, str], UndoneRun] = {}
     for word in dict.fromkeys(words):
@@ -129,7 +150,8 @@ def restore_undone(
         )
         for run in undo.runs
     ]
-    return UndoInputs(reader, tuple(runs))
+    unrestored = {Address.parse(kept.address): kept.paths for kept in undo.kept_fields}
+    return UndoInputs(reader, tuple(runs), unrestored=unrestored)
 
 
 def _join(
@@ -203,8 +225,18 @@ def _find_named(word: str, reader: CommitReader, history: RunHistory) -> Address
 
 
 def _read_run(run: AppliedRun, reader: CommitReader) -> UndoneRun:
-    before = reader.read(run.before) if run.before is not None else None
-    return UndoneRun(run, before, reader.read(run.after))
+    after = reader.read(run.after)
+    while True:
+        try:
+            before = reader.read(run.before) if run.before is not None else None
+        except ConfigError:
+            if run.is_recorded or run.before is None:
+                raise
+            # Nothing was ever applied from files that cannot be read: an earlier commit counts.
+            parent = ancestry.read_parent(run.before, root=reader.state.root)
+            run = replace(run, before=parent)
+        else:
+            return UndoneRun(run, before, after)
 
 
 def _find_last_change(address: Address, reader: CommitReader, history: RunHistory) -> UndoneRun:
@@ -214,7 +246,12 @@ def _find_last_change(address: Address, reader: CommitReader, history: RunHistor
     ]
     projects = {address.organization: (address.project,) if address.project else ()}
     for run in history.iterate_candidates(address, paths, most=_MOST):
-        undone = _read_run(run, reader)
+        try:
+            undone = _read_run(run, reader)
+        except ConfigError:
+            if run.is_recorded:
+                raise
+            continue  # what cannot be read was not applied
         revision = Revision(
             _expand(undone.before, projects), _expand(undone.after, projects), {address}
         )

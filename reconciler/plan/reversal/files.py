@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from reconciler.kinds import KINDS
-from reconciler.model import Address, Declared, Resource
+from reconciler.model import Address, Declared, Resource, get_value, parse_path, put_back
 from reconciler.plan.reversal.values import revert_spec
 
 WHOLE = ""  # the path of a resource as a whole
@@ -90,6 +90,21 @@ def revert_files(
         resources,
         tuple(superseded),
     )
+
+
+def leave_out_fields(revision: Revision, paths: Mapping[Address, Collection[str]]) -> Revision:
+    """Return a revision that does not change these fields, by the address before it."""
+    before = dict(revision.before.resources)
+    for address, (former, after) in list_changes(revision):
+        name = former.address if former is not None else address
+        if former is not None and after is not None and name in paths:
+            spec = former.spec
+            for path in map(parse_path, paths[name]):
+                spec = put_back(spec, after.spec, path)
+                if get_value(spec, path, None) != get_value(after.spec, path, None):
+                    spec = put_back({**spec, path[0]: None}, after.spec, path[:1])
+            before[name] = replace(former, spec=spec)
+    return replace(revision, before=replace(revision.before, resources=before))
 
 
 _Sides = tuple[Resource | None, Resource | None]
