@@ -126,7 +126,7 @@ def describe_doubts(given: UndoInputs, previous: PreviousValues) -> Iterator[Fin
     """Yield what was never live, and what nothing says that it was."""
     commit = shorten_commit(given.runs[-1].run.before or "")
     for address, fields in sorted(previous.contradicted.items()):
-        said = ", ".join(
+        statements = ", ".join(
             f"{path} was created with the value that it has"
             if value is ABSENT
             else f"{path} was {format_value(value)}"
@@ -137,7 +137,7 @@ def describe_doubts(given: UndoInputs, previous: PreviousValues) -> Iterator[Fin
             Severity.WARNING,
             f"{address}: {', '.join(sorted(fields))} stays as it is: what the files at {commit} "
             "declare was not live before its last change",
-            f"the activity log says otherwise: {said}",
+            f"the activity log says otherwise: {statements}",
             "declare in the files what it is to be, and apply them",
             address=address,
         )
