@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -189,10 +190,11 @@ def _map_expression(text: str, place: Source, lines: Sequence[str]) -> Iterator[
     if not is_block:
         yield Segment(1, 1, replace_column(place, place.column + (head[:1] in {'"', "'"})))
     start = place.line + 1
-    written = list(_list_content(lines, start))
+    written = _list_content(lines, start)
     if head[:1] == "|":
-        indent = next((column for _, column, part in written if part), 1)
-        for number, (line, _, _) in enumerate(written[: text.count("\n") + 1], 1):
+        block = list(islice(written, text.count("\n") + 1))
+        indent = next((column for _, column, part in block if part), 1)
+        for number, (line, _, _) in enumerate(block, 1):
             yield Segment(number, 1, Source(place.file, line, indent))
         return
     column = 1 if is_block else len(head.strip("\"' ")) + 2
@@ -210,6 +212,7 @@ def replace_column(place: Source, column: int) -> Source:
 
 def _list_content(lines: Sequence[str], start: int) -> Iterator[tuple[int, int, str]]:
     """Yield number, first column and text of each line from `start` on; lines count from 1."""
-    for number, line in enumerate(lines[start - 1 :], start):
+    for number in range(start, len(lines) + 1):
+        line = lines[number - 1]
         part: Any = line.strip()
         yield number, line.find(part) + 1, part

@@ -391,3 +391,19 @@ def test_a_large_change_is_not_a_slow_expression():
         process.set_context({"plan": {}, "author": [], "now": "2026-01-01T00:00:00Z"})
 
         assert [True, True] == process.evaluate(row, [0, 1])
+
+
+def test_many_rules_are_read_in_linear_time(world):
+    """A file below the size limit must not keep a build busy."""
+    repo = world(factories.seed())
+    lines = (f"  - {{id: r{n}, when: 'false', deny: reason}}\n" for n in range(10_000))
+    (repo.folder / "many.yaml").write_text("rules:\n" + "".join(lines))
+    (repo.folder / "reconciler.yaml").write_text(
+        "version: 1\ntargets: {default: {paths: [config], rules: [many.yaml]}}\n"
+    )
+    started = time.process_time()
+
+    done = repo.run("rules", "list", "--format", "json")
+
+    assert (0, 10_000) == (done.code, len(done.json))
+    assert time.process_time() - started < 8
