@@ -199,6 +199,9 @@ class LocalFleet:
         if isinstance(ended.crash, OSError):
             why = ended.crash.strerror or str(ended.crash)
             return Problem("its report cannot be written", why, _NOTHING, _ANOTHER_FOLDER)
+        if isinstance(ended.crash, ReconcilerError):
+            error = ended.crash
+            return Problem(error.what, error.why, error.state, error.fix)
         if ended.crash is not None:
             name = type(ended.crash).__name__
             return Problem(

@@ -152,3 +152,41 @@ def test_a_second_ctrl_c_leaves_at_once(fleet):
 
     assert 130 == process.returncode
     assert time.monotonic() - begun < 5
+
+
+def link_a_log(folder):
+    (folder.parent / "precious").write_text("precious")
+    (folder / "staging.log").symlink_to(folder.parent / "precious")
+
+
+def put_a_file_for_a_folder(folder):
+    (folder / "staging").write_text("")
+
+
+def put_a_folder_for_the_document(folder):
+    (folder / "fleet.json").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (link_a_log, "links are not followed"),
+        (put_a_file_for_a_folder, "is not a folder"),
+        (put_a_folder_for_the_document, "it is a folder"),
+    ],
+)
+def test_a_place_where_no_report_can_be_kept_is_refused_before_the_fleet_writes(fleet, spoil, why):
+    """An apply never ends without its report, and a committed link does not name a file."""
+    out = fleet.folder / "kept"
+    out.mkdir()
+    spoil(out)
+    for sandbox in fleet.sandboxes.values():
+        sandbox.clear()
+
+    done = fleet.run("fleet", "apply", "--yes", "--out", "kept")
+
+    assert (1, "") == (done.code, done.out)
+    assert why in done.err
+    assert all(not sandbox.requests() for sandbox in fleet.sandboxes.values())
+    kept = fleet.folder / "precious"
+    assert not kept.exists() or kept.read_text() == "precious"

@@ -132,7 +132,7 @@ def _wait(
     """Wait for the runs, and report on them as every fleet does."""
     from reconciler.fleet.engine.temporal import fleet  # noqa: PLC0415  the SDK takes half a second
 
-    folder = local_run.open_folder(session, options.out)
+    folder = local_run.open_folder(session, options.out, chosen.targets)
     folders = {name: folder / name for name in chosen.targets}
     stop = fleet.StopSignal()
     with (

@@ -1,7 +1,7 @@
 """Run a fleet in threads of this process: a line for each target as it ends, then the report."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from reconciler.cli.progress import Lines
 from reconciler.cli.session import Session
 from reconciler.cli.signals import catch_interrupts
 from reconciler.errors import ReconcilerError
-from reconciler.files.working_tree import check_output
 from reconciler.fleet import target_folder
 from reconciler.fleet.local import LocalFleet, LocalLimits
 from reconciler.fleet.target_run import TargetRun
@@ -27,16 +26,16 @@ def run_fleet(session: Session, options: FleetOptions) -> int:
     """Run the command for each target; return the worst exit code."""
     chosen = choice.choose_targets(session, options)
     choice.confirm(options, chosen.targets)
-    folder = open_folder(session, options.out)
+    folder = open_folder(session, options.out, chosen.targets)
     folders = {name: folder / name for name in chosen.targets}
     was_interrupted = _run_targets(session, options, chosen, folders)
     return results.report_targets(session, options, chosen, folder, interrupted=was_interrupted)
 
 
-def open_folder(session: Session, out: str | None) -> Path:
+def open_folder(session: Session, out: str | None, targets: Collection[str]) -> Path:
     """Return an absolute folder for the reports: DIR of --out, else a temporary one.
 
-    Raises ReconcilerError if the folder cannot be made.
+    Raises ReconcilerError if the reports of these targets cannot be written there.
     """
     if out is None:
         temporary = tempfile.TemporaryDirectory(
@@ -44,16 +43,7 @@ def open_folder(session: Session, out: str | None) -> Path:
         )
         return Path(session.cleanup.enter_context(temporary))
     folder = session.cwd / out
-    check_output(folder)
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ReconcilerError(
-            f"--out {out}: no folder can be made there",
-            why=error.strerror or str(error),
-            state="nothing was contacted, nothing was written",
-            fix="name a folder, or a place where one can be made",
-        ) from error
+    results.prepare_out(folder, out, targets)
     return folder
 
 

@@ -2,7 +2,8 @@
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -12,10 +13,11 @@ from reconciler.cli.fleet.choice import FleetChoice
 from reconciler.cli.fleet.subcommands import FleetOptions
 from reconciler.cli.notifications import fleet as notify_fleet
 from reconciler.cli.session import Session
-from reconciler.errors import UsageError
+from reconciler.errors import ReconcilerError, UsageError
 from reconciler.files import result_files
-from reconciler.files.working_tree import format_path
+from reconciler.files.working_tree import check_output, format_path
 from reconciler.fleet import combine, target_folder
+from reconciler.fleet.target_run import LOG
 from reconciler.git import repository
 from reconciler.model import INTERRUPTED, FleetMode, FleetReport, Severity, TargetDetails
 from reconciler.planfile import fleet
@@ -26,6 +28,51 @@ from reconciler.render.shared.options import RenderOptions, Zoom
 _ERROR: Final = 1  # exit codes of targets
 _WAITS: Final = 3
 _CHANGES: Final = ("create", "update", "delete")
+
+
+def prepare_out(folder: Path, out: str, targets: Collection[str]) -> None:
+    """Make the folder of `--out`, and check that each report can be written there.
+
+    Nothing has been contacted yet: an apply must not end without its report.
+
+    Args:
+        folder: the folder.
+        out: how it was typed.
+        targets: whose reports it is for.
+
+    Raises:
+        ReconcilerError: a report cannot be written, or a link would decide where it is written.
+
+    """
+    check_output(folder)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _refuse_out(out, "no report can be kept there", _describe(error)) from error
+    for name in (combine.FLEET, *(f"{target}{LOG}" for target in targets)):
+        result_files.check_place(os.fspath(folder / name))
+    for target in targets:
+        place = folder / target
+        check_output(place)
+        if os.path.lexists(place) and not place.is_dir():
+            raise _refuse_out(
+                out, f"{target} is not a folder", "the report of the target is to be there"
+            )
+
+
+def _describe(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def _refuse_out(out: str, what: str, why: str) -> ReconcilerError:
+    return ReconcilerError(
+        f"--out {out}: {what}",
+        why=why,
+        state="nothing was contacted, nothing was written",
+        fix="name an empty folder, or a place where one can be made",
+    )
 
 
 def report_targets(

@@ -17,8 +17,10 @@ from reconciler.cli.surroundings import Surroundings
 from reconciler.config.load_cache import ParsedFiles
 from reconciler.config.settings import Settings
 from reconciler.files import run_folder
+from reconciler.files.result_files import check_place
 from reconciler.fleet.target_run import LOG, RunControl, TargetRun
 from reconciler.model import FleetMode
+from reconciler.operating_system import NO_FOLLOW
 
 _ASKING: Final = frozenset({FleetMode.APPLY})
 _FOLDERS: Final = 8  # whose files are kept for further targets
@@ -102,9 +104,9 @@ class CommandRunner:
     def _open_streams(self, run: TargetRun) -> Iterator[tuple[IO[str], IO[str]]]:
         """Yield where the command prints results, and the rest; people see that at once with -v."""
         session = self._session
-        descriptor = os.open(
-            run.report.with_name(f"{run.target}{LOG}"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600
-        )
+        log = os.fspath(run.report.with_name(f"{run.target}{LOG}"))
+        check_place(log)
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | NO_FOLLOW, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
 
             def write(line: str) -> None:

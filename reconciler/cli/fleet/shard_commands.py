@@ -11,7 +11,6 @@ from reconciler.cli import options
 from reconciler.cli.fleet import results
 from reconciler.cli.session import Session
 from reconciler.errors import ReconcilerError
-from reconciler.files.working_tree import check_output
 from reconciler.fleet import combine, matrix, selection, shards
 from reconciler.fleet.combine import MergedReport
 from reconciler.fleet.target_run import LOG
@@ -62,8 +61,10 @@ def merge(session: Session, folders: tuple[str, ...], format_: str, out: str | N
     A target of a shard whose folder is missing is an error of the report. Contacts nothing.
     """
     merged = combine.merge_folders([Path(folder) for folder in folders])
-    place = Path(out) if out is not None else None
-    if place is not None:
+    place = None
+    if out is not None:
+        place = Path(out)
+        results.prepare_out(place, out, merged.folders)
         merged = _copy_reports(merged, place)
     return results.finish(session, merged.report, merged.folders, form=format_, out=place)
 
@@ -72,8 +73,6 @@ def _copy_reports(merged: MergedReport, out: Path) -> MergedReport:
     """Copy the report of each target to `out`; raise ReconcilerError if that is not possible."""
     copies = {target: out / target for target in merged.folders}
     try:
-        check_output(out)
-        out.mkdir(mode=0o700, parents=True, exist_ok=True)
         if used := next((place for place in copies.values() if place.exists()), None):
             raise ReconcilerError(
                 f"--out {out}: there is a report already: {used.name}",
