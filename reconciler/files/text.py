@@ -27,6 +27,8 @@ _STRAY_MARK: Final = re.compile("^\ufeff", re.MULTILINE)
 _TAG_DIRECTIVE: Final = re.compile(r"^%TAG\b.*", re.MULTILINE)
 _KEY: Final = re.compile(r"\b(ph[sx]_)[A-Za-z0-9]{20,}")
 _CONFLICT: Final = re.compile(r"^(?:<{7}|={7}|>{7}|\|{7})(?= |\r?$)", re.MULTILINE)
+# A comment with a closing bracket; quoted texts are skipped.
+_COMMENT: Final = re.compile(r""""(?:\\.|[^"\\])*"|'[^']*'|(?<=[ \t])(#[^\r\n]*[\]}])""")
 _TAB_INDENT: Final = re.compile(r"(?:^|(?<=\r)) *\t[ \t]*(?=\S)", re.MULTILINE)
 
 
@@ -92,6 +94,21 @@ def find_merge_conflict(text: str, file: str) -> Finding | None:
     message, fix = "a merge conflict is not resolved", "keep one side, and remove the marks"
     return make_error(
         "R001", message, locate_offset(text, mark.start(), file), fix=fix, width=len(mark[0])
+    )
+
+
+def find_hidden_bracket(text: str, start: int, end: int, file: str) -> Finding | None:
+    """Return the finding for a bracket that a comment hides; searched only after an error."""
+    mark = next((each for each in _COMMENT.finditer(text, start, end) if each[1]), None)
+    if mark is None:
+        return None
+    return make_error(
+        "R001",
+        f"the comment that begins here hides a `{mark[1][-1]}`",
+        locate_offset(text, mark.start(), file),
+        why="` #` begins a comment",
+        fix="quote the text that contains it",
+        width=len(mark[1]),
     )
 
 

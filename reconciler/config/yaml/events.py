@@ -25,6 +25,7 @@ from reconciler.files.text import (
     MAX_MAPPING_KEYS,
     MAX_NODES,
     RefusedError,
+    find_hidden_bracket,
     find_hidden_character,
     find_merge_conflict,
     find_tab_indents,
@@ -367,8 +368,8 @@ class _Builder:
         mark: Any = getattr(trouble, "problem_mark", None)
         where = Source(self.file, mark.line + 1, mark.column + 1) if mark else Source(self.file, 1)
         end = len(self.text.rstrip())
+        opened: Any = getattr(trouble, "context_mark", None)
         if mark and mark.index >= end > 0:  # nothing to see at the end of the file
-            opened: Any = getattr(trouble, "context_mark", None)
             index = opened.index if opened and opened.index < end else end - 1
             where = locate_offset(self.text, index, self.file)
         if "maximum nesting depth" in problem:
@@ -379,5 +380,9 @@ class _Builder:
             return conflict
         if mark and is_indented_by_tab(self.text, mark.index - mark.column):
             return make_error("R001", _TAB, where, fix=_NO_TABS)
+        if mark and opened and context.startswith("while parsing a flow"):
+            hidden = find_hidden_bracket(self.text, opened.index, mark.index, self.file)
+            if hidden:
+                return hidden
         fix = next((fix for part, fix in _HINTS if part in problem), "")
         return make_error("R001", f"not YAML: {problem}", where, why=context, fix=fix)
