@@ -13,6 +13,7 @@ from reconciler.model import (
     Kind,
     Payload,
     Reference,
+    RejectedValue,
     Request,
     Scope,
     Spec,
@@ -81,6 +82,22 @@ def normalize(spec: Spec) -> Spec:
             for group, value in (rules or {}).items()
         }
     return normal
+
+
+def find_refusals(spec: Spec) -> Iterator[RejectedValue]:
+    """Find people and roles that have two levels, because they are written in two spellings."""
+    for resource, rules in spec.items():
+        for group in _SUBJECTS:
+            first: dict[str, str] = {}
+            for name in (rules or {}).get(group) or {}:
+                other = first.setdefault(name.casefold(), name)
+                if other != name:
+                    yield RejectedValue(
+                        (resource, group, name),
+                        f"`{resource}.{group}` names {other} twice",
+                        why="letter case makes no difference here, and there is one level for each",
+                        fix="remove one of the two",
+                    )
 
 
 def is_blank(payload: Payload) -> bool:
@@ -175,6 +192,7 @@ KIND = Kind(
     to_spec=to_spec,
     to_payload=dict,
     canonical=normalize,
+    refusals=find_refusals,
     for_admins=True,
     part_of="Project",
     parts={

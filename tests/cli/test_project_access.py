@@ -275,6 +275,24 @@ def test_unknown_types_and_levels_out_of_bounds_are_errors_of_the_files(make, sp
 
 
 @pytest.mark.parametrize(
+    ("group", "first", "second"),
+    [
+        ("members", "Bob@ACME.test", "bob@acme.test"),
+        ("roles", "Engineers", "engineers"),
+    ],
+)
+def test_two_levels_for_one_person_or_role_are_an_error_of_the_files(make, group, first, second):
+    """Letter case makes no difference: neither level may win silently."""
+    repo = make(seed(), project={group: {first: "member", second: "admin"}})
+    checked = repo.run("validate", "--format", "json")
+
+    assert checked.code == 1
+    assert f"`project.{group}` names {first} twice" in checked.out
+    assert repo.run("plan").code == 1
+    assert repo.sandbox.requests() == []
+
+
+@pytest.mark.parametrize(
     "spec", [{"roles": {"Enginers": "viewer"}}, {"members": {"eve@acme.test": "viewer"}}], ids=str
 )
 def test_unknown_roles_and_people_are_errors_at_their_place(make, spec):
