@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -142,7 +143,7 @@ class _RuleLoader:
 
     def _build_test(self, node: MappingNode, rule: str) -> RuleTest:
         now = node.get("now", "")
-        if now and parse_time(now) is None:
+        if now and not _is_moment(now):
             fix = "write a time such as 2026-01-02T15:00:00Z"
             message, place = f"invalid date or time: {now}", node.value_source("now")
             self.findings.append(make_error("R005", message, place, fix=fix, width=len(now)))
@@ -164,6 +165,15 @@ class _RuleLoader:
                 return None
             self.split[file] = split_lines(self.texts[file].decode("utf-8-sig", "replace"))
         return self.split[file]
+
+
+def _is_moment(text: str) -> bool:
+    """Return whether a text is a time that also exists in UTC."""
+    moment = parse_time(text)
+    try:
+        return moment is not None and moment.astimezone(UTC) is not None
+    except OverflowError:  # before the year 1, or after 9999
+        return False
 
 
 def _check_patterns(node: MappingNode) -> Iterator[Finding]:

@@ -54,6 +54,7 @@ def _apply_mailmap(people: list[str], map_of: str, root: Path) -> list[str]:
         f"--work-tree={folder}",
         "-c",
         f"mailmap.blob={map_of}:.mailmap",
+        *("-c", "mailmap.file="),
     ]
     contacts = "".join(f"{person}\n" for person in people).encode()
     result = process.run_offline(

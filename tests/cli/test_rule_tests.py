@@ -90,6 +90,37 @@ def test_tests_set_what_surrounds_a_change(offline):
     assert 0 == offline.run("rules", "test").code
 
 
+@pytest.mark.parametrize(
+    ("now", "day"),
+    [
+        ("2026-01-02T00:30:00+02:00", 4),
+        ("2026-01-01T22:59:59Z", 4),
+        ("2026-01-01T23:00:00Z", 5),
+        ("2026-01-02T22:59:59.999Z", 5),
+        ("2026-07-02T22:00:00Z", 5),
+        ("2026-01-02", 5),
+        ("0999-06-01", 6),
+    ],
+)
+def test_a_time_of_a_test_is_the_same_moment_in_every_zone(offline, now, day):
+    """An offset counts; a year has four digits."""
+    when = f'now.getDayOfWeek("Europe/Berlin") == {day}'
+    offline.write("rules/all.yaml", rules(rule(when=when, tests=[case("deny", now=now)])))
+
+    done = offline.run("rules", "test")
+
+    assert 0 == done.code, done.err
+
+
+@pytest.mark.parametrize("now", ["0001-01-01T00:00:00+02:00", "9999-12-31T23:59:59-02:00"])
+def test_a_time_that_does_not_exist_in_utc_is_an_error(offline, now):
+    offline.write("rules/all.yaml", rules(rule(tests=[case("deny", now=now)])))
+
+    done = offline.run("rules", "test")
+
+    assert (1, True) == (done.code, "invalid date or time" in done.err)
+
+
 def test_without_a_time_it_is_a_thursday(offline):
     """Not today: a test says the same on every day."""
     when = 'now == timestamp("2026-01-01T00:00:00Z") && now.getDayOfWeek() == 4'

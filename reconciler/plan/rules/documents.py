@@ -1,10 +1,10 @@
 """Build what an expression sees: the rows of a plan, its summary, and those of tests."""
 
 from collections.abc import Mapping
+from datetime import UTC
 from typing import Any, Final
 
 from reconciler.model import Action, Address, Cause, Change, Plan, RuleTest, parse_time
-from reconciler.model.units import format_timestamp
 from reconciler.planfile import codec
 
 _DEFAULT_NOW: Final = "2026-01-01T00:00:00Z"  # of tests: a Thursday
@@ -69,7 +69,7 @@ def build_test_plan(test: RuleTest) -> dict[str, Any]:
 def read_test_time(test: RuleTest) -> str:
     """Return `now` of a test as ISO 8601 with a zone."""
     moment = parse_time(test.now or _DEFAULT_NOW)
-    return format_timestamp(moment) if moment is not None else _DEFAULT_NOW
+    return moment.astimezone(UTC).isoformat() if moment is not None else _DEFAULT_NOW
 
 
 def _list_causes(fields: list[Any]) -> set[Any]:
