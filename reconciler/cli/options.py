@@ -30,6 +30,9 @@ class Duration(_Type):
 
     name = "duration"
 
+    def __init__(self, least_s: float = 0.0) -> None:
+        self._least_s = least_s
+
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
@@ -40,8 +43,9 @@ class Duration(_Type):
             seconds = model.parse_duration(str(value).strip())
         except ValueError:
             self.fail(f"invalid duration: {value!r}; write 30m, 2h, 1d", param, ctx)
-        if not 0 <= seconds <= _LONGEST_S:
-            self.fail(f"{value!r}: write something from 0s to 365d", param, ctx)
+        if not self._least_s <= seconds <= _LONGEST_S:
+            least = model.format_duration(self._least_s)
+            self.fail(f"{value!r}: write something from {least} to 365d", param, ctx)
         return seconds
 
 

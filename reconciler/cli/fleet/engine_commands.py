@@ -43,7 +43,12 @@ def schedule() -> None:
 @schedule.command("set", epilog="Example: reconciler fleet schedule set drift --every 1h")
 @click.argument("mode", type=_MODES)
 @click.option(
-    "--every", "every_s", type=options.DURATION, required=True, metavar="DURATION", help="30m, 1h."
+    "--every",
+    "every_s",
+    type=options.Duration(least_s=1.0),
+    required=True,
+    metavar="DURATION",
+    help="30m, 1h.",
 )
 @click.option(
     "--branch", metavar="NAME", help="Run its newest commit; default: the branch checked out here."

@@ -20,8 +20,6 @@ _HEADS = "refs/heads/"
 
 def set_schedule(session: Session, mode: str, *, every_s: float, branch: str | None) -> int:
     """Make or replace a schedule."""
-    from reconciler.fleet.engine.temporal import fleet  # noqa: PLC0415  the SDK takes half a second
-
     settings = session.settings()
     selection.select_targets(settings.targets, session.target_names)  # unknown names are errors
     cwd = session.cwd.resolve()
@@ -33,7 +31,9 @@ def set_schedule(session: Session, mode: str, *, every_s: float, branch: str | N
         session.target_names,
         poll_s=settings.fleet.poll_s,
     )
-    place = find_engine(session, session.settings().fleet)
+    place = find_engine(session, settings.fleet)
+    from reconciler.fleet.engine.temporal import fleet  # noqa: PLC0415  the SDK takes half a second
+
     fleet.set_schedule(place, scheduled, timedelta(seconds=every_s))
     session.say(
         f"{name_schedule(mode)}: {mode} every {format_duration(every_s)} at the newest commit of "
@@ -44,9 +44,9 @@ def set_schedule(session: Session, mode: str, *, every_s: float, branch: str | N
 
 def list_schedules(session: Session, form: str) -> int:
     """Print the schedules."""
+    place = find_engine(session, session.settings().fleet)
     from reconciler.fleet.engine.temporal import fleet  # noqa: PLC0415  the SDK takes half a second
 
-    place = find_engine(session, session.settings().fleet)
     entries = fleet.list_schedules(place, [mode.value for mode in ENGINE_MODES])
     if form == "json":
         session.say(json.dumps([_as_row(entry) for entry in entries], indent=2))
@@ -59,9 +59,10 @@ def list_schedules(session: Session, form: str) -> int:
 
 def delete_schedule(session: Session, mode: str) -> int:
     """Delete a schedule."""
+    place = find_engine(session, session.settings().fleet)
     from reconciler.fleet.engine.temporal import fleet  # noqa: PLC0415  the SDK takes half a second
 
-    if not fleet.delete_schedule(find_engine(session, session.settings().fleet), mode):
+    if not fleet.delete_schedule(place, mode):
         raise EngineError(
             f"there is no schedule for {mode}",
             state="nothing was deleted",

@@ -25,7 +25,7 @@ from temporalio.client import (
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import Priority, WorkflowIDConflictPolicy
-from temporalio.envconfig import ClientConfig
+from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.exceptions import is_cancelled_exception
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -54,9 +54,9 @@ _TargetHandle = WorkflowHandle[TargetWorkflow, dict[str, RunOutcome]]
 async def connect(connection: Connection) -> Client:
     """Return a client. TLS, the API key and what else the SDK reads comes from its variables.
 
-    Raises EngineError if the server cannot be reached.
+    Raises EngineError if these settings cannot be used, or the server cannot be reached.
     """
-    values = ClientConfig.load_client_connect_config(override_env_vars=dict(connection.environ))
+    values = _read_sdk_settings(connection)
     values.setdefault("target_host", connection.address)
     values.setdefault("namespace", connection.namespace)
     try:
@@ -66,6 +66,19 @@ async def connect(connection: Connection) -> Client:
             f"cannot connect to the Temporal server at {values['target_host']}",
             why=str(error).splitlines()[0][:300],
             fix="start it, or set TEMPORAL_ADDRESS (TLS: TEMPORAL_TLS=true) to where it is",
+        ) from error
+
+
+def _read_sdk_settings(connection: Connection) -> ClientConnectConfig:
+    """Return what the variables, the profile and the files of the SDK say."""
+    environ = dict(connection.environ)
+    try:
+        return ClientConfig.load_client_connect_config(override_env_vars=environ)
+    except (OSError, RuntimeError, ValueError) as error:  # a file, the profile, a value
+        raise EngineError(
+            "the settings of Temporal's SDK cannot be used",
+            why=str(error).splitlines()[0][:300],
+            fix="correct the variables TEMPORAL_… and the files that they name",
         ) from error
 
 
