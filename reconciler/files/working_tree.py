@@ -93,11 +93,12 @@ def check_output(path: Path) -> None:
         inside = Path(os.path.realpath(root))
         if real.is_relative_to(inside) and not real.is_relative_to(inside / ".git"):
             continue
+        why = f"a link leads it out of the repository, to {real}"
+        fix = "remove the link, or name a path outside of the repository"
+        if real.is_relative_to(inside / ".git"):
+            why, fix = f"only git writes to {inside / '.git'}", "name another folder"
         raise ReconcilerError(
-            f"{path} cannot be written",
-            why=f"a link leads it out of the repository, to {real}",
-            state="nothing was written there",
-            fix="remove the link, or name a path outside of the repository",
+            f"{path} cannot be written", why=why, state="nothing was written there", fix=fix
         )
 
 

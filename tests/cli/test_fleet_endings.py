@@ -190,3 +190,22 @@ def test_a_place_where_no_report_can_be_kept_is_refused_before_the_fleet_writes(
     assert all(not sandbox.requests() for sandbox in fleet.sandboxes.values())
     kept = fleet.folder / "precious"
     assert not kept.exists() or kept.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "why"),
+    [
+        (("--target-timeout", "0s"), 64, "write something from 1s to 365d"),
+        (("--out", ".git/kept"), 1, "only git writes to"),
+    ],
+)
+def test_options_with_which_no_target_could_end_well_are_refused(fleet, words, code, why):
+    """Nothing is contacted, and the message names the reason."""
+    for sandbox in fleet.sandboxes.values():
+        sandbox.clear()
+
+    done = fleet.run("fleet", "plan", *words)
+
+    assert (code, "") == (done.code, done.out)
+    assert why in done.err
+    assert all(not sandbox.requests() for sandbox in fleet.sandboxes.values())

@@ -158,7 +158,7 @@ def _list_own_options(*, asks: bool) -> Iterator[click.Parameter]:
     )
     yield click.Option(
         ("--target-timeout",),
-        type=options.DURATION,
+        type=options.Duration(least_s=1.0),
         default=TIMEOUT,
         show_default=True,
         metavar="DURATION",
