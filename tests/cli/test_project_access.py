@@ -212,6 +212,23 @@ def test_a_person_who_joins_a_role_with_an_admin_rule_is_a_weakening(make):
     assert errors(refused)[0][1].startswith("Role/acme/Engineers widens access: bob@acme.test")
 
 
+@pytest.mark.parametrize(
+    "spec", [{"survey": {"default": "viewer"}}, {"project": {"members": {}}}], ids=str
+)
+def test_an_admin_of_the_organization_does_not_become_one_by_the_rules(make, spec):
+    """The level puts a person above all rules: the rules of the same run are not to blame."""
+    repo = make(
+        seed(rule("project", "none"), rule("project", "member", member="bob@acme.test")),
+        access(**spec),
+        acme.document("Member", {"level": "admin"}, email="bob@acme.test"),
+    )
+    planned = repo.run("plan", "--format", "json")
+
+    assert planned.code == 0, planned.out
+    assert errors(planned) == []
+    assert repo.run("apply", "--yes").code == 0
+
+
 def test_removing_the_document_is_a_weakening_too(make):
     """Without rules everybody is an admin."""
     repo = make(

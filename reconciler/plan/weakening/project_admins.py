@@ -38,7 +38,7 @@ class ProjectRules:
         default = self.rules.get("default")
         admins = set()
         for person in people:
-            if self.membership.levels.get((organization, person), 0) >= _ADMIN:
+            if self.is_above_rules(person, organization):
                 admins.add(person)
                 continue
             own = [members[person]] if person in members else []
@@ -52,6 +52,10 @@ class ProjectRules:
             if max(levels, key=_LEVELS.index, default=_BUILT_IN) == _BUILT_IN:
                 admins.add(person)
         return admins
+
+    def is_above_rules(self, person: str, organization: str) -> bool:
+        """Return whether rules do not bind a person, because of the level in the organization."""
+        return self.membership.levels.get((organization, person), 0) >= _ADMIN
 
 
 def _fold(emails: tuple[str, ...]) -> set[str]:
@@ -116,7 +120,11 @@ def _predict_rules(change: Change | None, old: Spec) -> Spec:
 def _find_gains(
     address: Address, live: Live, states: tuple[ProjectRules, ProjectRules, ProjectRules]
 ) -> tuple[set[str], set[str]]:
-    """Return who becomes an admin, and who does only by the rules, in any possible mode."""
+    """Return who becomes an admin, and who does only by the rules, in any possible mode.
+
+    Somebody who only gets a level above all rules does not become one by them: that is a
+    possible weakening of its own.
+    """
     organization = address.organization
     old, ruled, new = states
     people = frozenset({NEW_MEMBER, *live.people.get(organization, {})})
@@ -124,8 +132,9 @@ def _find_gains(
     for narrow in _list_modes(organization, live):
         was = old.list_admins(people, organization, narrow=narrow)
         gained = new.list_admins(people, organization, narrow=narrow) - was
-        gains |= gained
-        by_rules |= gained & ruled.list_admins(people, organization, narrow=narrow)
+        ruling = gained & ruled.list_admins(people, organization, narrow=narrow)
+        gains |= ruling | {who for who in gained if not new.is_above_rules(who, organization)}
+        by_rules |= ruling
     return gains, by_rules
 
 
