@@ -73,18 +73,18 @@ class RuleProcess:
 
     def evaluate(self, row: dict[str, Any], numbers: Sequence[int]) -> list[bool | str]:
         """Return, for each expression, whether it is true of a change, or why it has no value."""
-        tired = {number for number in numbers if self._ends[number] >= _MOST_ENDS}
-        fresh = [number for number in numbers if number not in tired]
-        if tired:
-            results = dict(zip(fresh, self.evaluate(row, fresh) if fresh else (), strict=True))
+        given_up = {number for number in numbers if self._ends[number] >= _MOST_ENDS}
+        asked = [number for number in numbers if number not in given_up]
+        if given_up:
+            results = dict(zip(asked, self.evaluate(row, asked) if asked else (), strict=True))
             return [results.get(number, f"{TOO_LONG} on other changes") for number in numbers]
         try:
-            answers = self._ask({"change": row, "expressions": fresh}, len(fresh))
+            answers = self._ask({"change": row, "expressions": asked}, len(asked))
         except _ProcessEndedError as ended:
             self._restart()
-            if len(fresh) > 1:
-                return [self.evaluate(row, [number])[0] for number in fresh]
-            self._ends[fresh[0]] += 1
+            if len(asked) > 1:
+                return [self.evaluate(row, [number])[0] for number in asked]
+            self._ends[asked[0]] += 1
             return [str(ended)]
         return list(answers)
 
