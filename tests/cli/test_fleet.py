@@ -340,15 +340,3 @@ def test_each_target_has_journals_of_its_own(make):
     assert sorted(NAMES) == sorted(path.stem.partition("-")[2] for path in journals)
     begins = [json.loads(path.read_text("utf-8").splitlines()[0]) for path in journals]
     assert sorted(NAMES) == sorted(begin["target"] for begin in begins)
-
-
-def test_a_report_that_cannot_be_written_is_the_error_of_its_target(make):
-    """Nothing of that target is contacted: no apply is left without its report."""
-    fleet = make()
-    fleet.settle(acme.flag("a", 50))
-    fleet.write("out/eu-prod", "a file where the folder should be\n")
-
-    done = fleet.fleet("apply", "--yes", "--out", "out")
-
-    assert (1, {"staging": 0, "eu-prod": 1, "us-prod": 0}) == (done.code, codes(done))
-    assert [] == fleet.sandboxes["eu-prod"].requests()
