@@ -74,17 +74,17 @@ class RuleProcess:
     def evaluate(self, row: dict[str, Any], numbers: Sequence[int]) -> list[bool | str]:
         """Return, for each expression, whether it is true of a change, or why it has no value."""
         given_up = {number for number in numbers if self._ends[number] >= _MOST_ENDS}
-        asked = [number for number in numbers if number not in given_up]
+        tried = [number for number in numbers if number not in given_up]
         if given_up:
-            results = dict(zip(asked, self.evaluate(row, asked) if asked else (), strict=True))
+            results = dict(zip(tried, self.evaluate(row, tried) if tried else (), strict=True))
             return [results.get(number, f"{TOO_LONG} on other changes") for number in numbers]
         try:
-            answers = self._ask({"change": row, "expressions": asked}, len(asked))
+            answers = self._ask({"change": row, "expressions": tried}, len(tried))
         except _ProcessEndedError as ended:
             self._restart()
-            if len(asked) > 1:
-                return [self.evaluate(row, [number])[0] for number in asked]
-            self._ends[asked[0]] += 1
+            if len(tried) > 1:
+                return [self.evaluate(row, [number])[0] for number in tried]
+            self._ends[tried[0]] += 1
             return [str(ended)]
         return list(answers)
 
