@@ -1,6 +1,6 @@
 """Find what has drifted from git, and who changed it. Reads, and writes nothing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -9,7 +9,7 @@ from reconciler.config import loader, renamed_places
 from reconciler.config.settings import RunFacts, Settings
 from reconciler.config.targets import Target
 from reconciler.drift import attribution, filters, findings
-from reconciler.drift.activity_replay import ActivityReplay
+from reconciler.drift.activity_replay import Accept, ActivityReplay, ObjectHistory
 from reconciler.drift.approvals import Approvals
 from reconciler.errors import ReconcilerError
 from reconciler.files.run_folder import find_run_folder
@@ -20,6 +20,7 @@ from reconciler.git.repository import RepositoryState
 from reconciler.live import activity, names
 from reconciler.model import (
     Action,
+    Address,
     Attribution,
     Change,
     Declared,
@@ -261,6 +262,16 @@ def _time_commits(until: datetime | None) -> Callable[[Change], datetime | None]
         return min((time for time in (at, until) if time is not None), default=None)
 
     return find_time
+
+
+def read_histories(
+    reader: Reader, live: Live, changes: Iterable[Change], accepts: Accept | None = None
+) -> Mapping[Address, ObjectHistory]:
+    """Read from the activity log who changed what; a log that cannot be read explains nothing."""
+    replay = ActivityReplay(changes, names.build_speller(live), accepts)
+    for _gap in read_log(reader, live, replay, None):
+        pass
+    return replay.histories
 
 
 def read_log(

@@ -12,12 +12,10 @@ from typing import Final
 
 from reconciler import __version__
 from reconciler.config import loaded as config_loaded
-from reconciler.drift.activity_replay import ActivityReplay
 from reconciler.errors import GuardrailError
 from reconciler.files import excerpts
 from reconciler.kinds import KINDS, READ
 from reconciler.live import key_access, refresh
-from reconciler.live import names as live_names
 from reconciler.live import references as live_references
 from reconciler.live.refresh import Place, WantedObject
 from reconciler.model import (
@@ -363,10 +361,7 @@ def _find_authors(
     looked = [_make_drift(item) for item in changed if item.fields or item.there is None]
     if not looked:
         return
-    replay = ActivityReplay(looked, live_names.build_speller(live))
-    for _gap in drift.read_log(reader, live, replay, None):
-        pass  # a log that is closed names nobody, and changes nothing
-    for address, history in replay.histories.items():
+    for address, history in drift.read_histories(reader, live, looked).items():
         for path, event in history.events.items():
             if event.entry.person is not None and event.fits:
                 yield (address, path), f"{event.entry.person} on {format_time(event.entry.written)}"

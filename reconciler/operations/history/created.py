@@ -6,10 +6,9 @@ A document may also have begun to describe an object that was there before, as a
 from collections.abc import Collection, Iterator
 from datetime import timedelta
 
-from reconciler.drift.activity_replay import WHOLE, ActivityReplay
+from reconciler.drift.activity_replay import WHOLE
 from reconciler.git import repository
 from reconciler.kinds import KINDS
-from reconciler.live import names as live_names
 from reconciler.model import Action, Address, Change, LogAction, Plan
 from reconciler.operations import drift
 from reconciler.operations.history.undone import UndoInputs
@@ -45,16 +44,14 @@ def _find_logged(
     reader: Reader, given: UndoInputs, unclear: Collection[Change], world: World
 ) -> Iterator[Address]:
     """Yield objects that the activity log says were created after the commits were made."""
-    replay = ActivityReplay(unclear, live_names.build_speller(world.live))
-    for _gap in drift.read_log(reader, world.live, replay, None):
-        pass  # a log that is closed proves nothing
+    histories = drift.read_histories(reader, world.live, unclear)
     skew = timedelta(seconds=reader.clock_skew_s or 0.0)
     times = [
         at
         for undone in given.runs
         if (at := repository.read_commit_time(undone.run.after, cwd=given.reader.state.root))
     ]
-    for address, history in replay.histories.items():
+    for address, history in histories.items():
         event = history.events.get(WHOLE)
         if event is None or event.action is not LogAction.CREATED or not times:
             continue

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from reconciler.drift.activity_replay import ActivityReplay, LogEvent
+from reconciler.drift.activity_replay import LogEvent
 from reconciler.kinds import KINDS
-from reconciler.live import names as live_names
 from reconciler.model import (
     ABSENT,
     Action,
@@ -48,16 +47,14 @@ def check_values(reader: Reader, given: UndoInputs, planned: Plan, world: World)
     """Compare the previous values of a plan with the activity log."""
     changes = [_select_fields(change) for change in planned.changes]
     changes = [change for change in changes if change.fields]
-    replay = ActivityReplay(changes, live_names.build_speller(world.live), _confirms)
-    for _gap in drift.read_log(reader, world.live, replay, None):
-        pass  # a log that is closed proves nothing
+    histories = drift.read_histories(reader, world.live, changes, _confirms)
     contradicted, unconfirmed = dict[Address, dict[str, Any]](), dict[Address, tuple[str, ...]]()
     is_recorded = all(undone.run.is_recorded for undone in given.runs)
     for change in changes:
         between = tuple(_list_declared_values(given, world, change.address))
         unclear = []
         for edit in change.fields:
-            event = replay.histories[change.address].events.get(edit.path)
+            event = histories[change.address].events.get(edit.path)
             if event is not None and _confirms(change, edit.path, event):
                 continue
             if event is None or _is_unclear(KINDS[change.address.kind], edit, event, between):
