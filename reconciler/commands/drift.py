@@ -17,10 +17,9 @@ from reconciler.errors import UsageError
 from reconciler.model import IDENTITIES, Plan
 from reconciler.operations import drift, record_base
 from reconciler.operations.drift import DriftInputs, DriftQuery
-from reconciler.operations.inputs import list_declared, load_rules
+from reconciler.operations.inputs import list_declared
 from reconciler.operations.plan import estimate_requests
 from reconciler.operations.rules import judge as rule_judge
-from reconciler.operations.rules import sources as rule_sources
 from reconciler.plan import drift_report
 from reconciler.plan.guardrails import apply_refusals
 from reconciler.plan.selection import PlanOptions, resolve_names
@@ -196,17 +195,14 @@ def _revert(
         )
         requests = estimate_requests(result.world, planned.requests.expected_writes)
         planned = replace(planned, requests=replace(requests, reads=writer.reads))
-        facts, settings = session.facts(), session.settings()
-        sources = rule_sources.read_sources(
-            settings,
+        planned, judge = rule_judge.judge_reverting_plan(
+            planned,
+            session.settings(),
             given.target,
-            facts,
+            session.facts(),
             given.repository,
-            own=load_rules(settings, given.target, facts.cwd),
             commit=given.base.commit,
-            is_named=True,
         )
-        planned, judge = rule_judge.judge_plan(planned, sources, facts.now)
         planned = apply_refusals.add_refusal(planned, go_on=go_on)
         for change in result.report.writes:
             if change.hold is not None:

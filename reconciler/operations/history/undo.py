@@ -13,14 +13,12 @@ from reconciler.errors import GuardrailError
 from reconciler.git.applied_ref import Base
 from reconciler.live import key_access
 from reconciler.model import Address, Cause, Plan, shorten_commit
-from reconciler.operations import inputs
 from reconciler.operations import plan as operations_plan
 from reconciler.operations.history import previous_values, undo_findings
 from reconciler.operations.history.created import find_uncreated
 from reconciler.operations.history.undone import UndoInputs, restore_undone
 from reconciler.operations.plan import World
 from reconciler.operations.rules import judge as rule_judge
-from reconciler.operations.rules import sources as rule_sources
 from reconciler.operations.saved_plan import PlannedFiles, check_digest
 from reconciler.plan import planner
 from reconciler.plan.reversal.files import RevertedFiles, list_addresses
@@ -62,16 +60,9 @@ def run(reader: Reader, given: UndoInputs, options: PlanOptions, facts: RunFacts
     notices = undo_findings.find_notices(given, files, planned, world, kept)
     doubts = undo_findings.describe_doubts(given, previous)
     planned = replace(planned, findings=(*planned.findings, *notices, *doubts))
-    sources = rule_sources.read_sources(
-        given.reader.settings,
-        given.reader.target,
-        facts,
-        given.reader.state,
-        own=inputs.load_rules(given.reader.settings, given.reader.target, facts.cwd),
-        commit=None,
-        is_named=True,
+    planned, _ = rule_judge.judge_reverting_plan(
+        planned, given.reader.settings, given.reader.target, facts, given.reader.state
     )
-    planned, _ = rule_judge.judge_plan(planned, sources, facts.now)
     return UndoResult(planned, world, files, dict(_list_conflicts(planning, world)))
 
 

@@ -6,8 +6,13 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any
 
+from reconciler.config.settings import RunFacts, Settings
+from reconciler.config.targets import Target
 from reconciler.files import excerpts
+from reconciler.git.repository import RepositoryState
 from reconciler.model import Change, Finding, Plan, format_timestamp
+from reconciler.operations import inputs
+from reconciler.operations.rules import sources as rule_sources
 from reconciler.operations.rules.process import RuleProcess
 from reconciler.operations.rules.sources import RuleSources
 from reconciler.plan.rules import documents, findings
@@ -47,6 +52,31 @@ def judge_plan(plan: Plan, sources: RuleSources, now: datetime) -> tuple[Plan, R
         return plan, judge
     every = sorted((*kept, *reported), key=lambda item: item.sort_key)
     return replace(plan, findings=tuple(every)), judge
+
+
+def judge_reverting_plan(
+    plan: Plan,
+    settings: Settings,
+    target: Target,
+    facts: RunFacts,
+    state: RepositoryState | None,
+    *,
+    commit: str | None = None,
+) -> tuple[Plan, RuleJudge]:
+    """Judge a plan that reverts changes, by the rules of the files and of the bases.
+
+    `commit` is what it is compared with, if that is a commit; see `judge_plan` for the result.
+    """
+    sources = rule_sources.read_sources(
+        settings,
+        target,
+        facts,
+        state,
+        own=inputs.load_rules(settings, target, facts.cwd),
+        commit=commit,
+        is_named=True,
+    )
+    return judge_plan(plan, sources, facts.now)
 
 
 def _judge_changes(
