@@ -55,11 +55,12 @@ def run(reader: Reader, given: UndoInputs, options: PlanOptions, facts: RunFacts
         files = given.revert_files(projects, kept)
         planning = limit_options(options, files)
         world = replace(world, desired=files.desired, base=files.base, compared=None)
+        planned = _plan(given, planning, world, host=reader.host, created_at=facts.stamp, kept=kept)
     world = replace(world, reads=reader.reads - reads_before)
-    planned = _plan(given, planning, world, host=reader.host, created_at=facts.stamp, kept=kept)
+    requests = operations_plan.estimate_requests(world, planned.requests.expected_writes)
     notices = undo_findings.find_notices(given, files, planned, world, kept)
     doubts = undo_findings.describe_doubts(given, previous)
-    planned = replace(planned, findings=(*planned.findings, *notices, *doubts))
+    planned = replace(planned, findings=(*planned.findings, *notices, *doubts), requests=requests)
     planned, _ = rule_judge.judge_reverting_plan(
         planned, given.reader.settings, given.reader.target, facts, given.reader.state
     )
