@@ -280,7 +280,7 @@ MUTANTS = [
            "        return operations_plan.judge_by_rules(planned, world, given)",
            "        return planned, world", RULES),
     mutant("another base lifts a rule", "operations/rules/sources.py",
-           "for id_ in (commit, automatic)", "for id_ in (commit,)", RULES),
+           "= [(commit, place), (automatic, place)]", "= [(commit, place)]", RULES),
     mutant("the rules of the base do not count", "operations/rules/sources.py",
            "            rules = list(_read_rules(settings, target, facts, tree))",
            "            rules = []", RULES),

@@ -61,14 +61,8 @@ def read_sources(
     """
     judged = [JudgedRule(rule) for rule in own.rules]
     reported: list[Finding] = []
-    automatic = _find_automatic_base(target, facts, state, target.paths[0]) if is_named else commit
-    bases = [(id_, target.paths[0]) for id_ in (commit, automatic) if id_ is not None]
-    home = settings.folder or facts.cwd
-    if (root := find_git_root(home)) is not None and (state is None or root != state.root):
-        its_state = applied_ref.read_state(home, target=target.name, build=facts.build)
-        its_base = _find_automatic_base(target, facts, its_state, home)
-        bases += [(its_base, home)] if its_base is not None else []
-    for base, place in dict.fromkeys(bases):
+    bases = _list_bases(settings, target, facts, state, commit=commit, is_named=is_named)
+    for base, place in bases:
         tree = repository.open_commit(base, cwd=facts.cwd, at=place, may_lack_paths=True)
         try:
             rules = list(_read_rules(settings, target, facts, tree))
@@ -85,6 +79,25 @@ def read_sources(
     if judged and bases and state is not None and state.head is not None:
         author = blame.list_authors(bases[0][0], state.head, root=state.root)
     return RuleSources(tuple(judged), author, tuple(reported))
+
+
+def _list_bases(
+    settings: Settings,
+    target: Target,
+    facts: RunFacts,
+    state: RepositoryState | None,
+    *,
+    commit: str | None,
+    is_named: bool,
+) -> tuple[tuple[str, Path], ...]:
+    """List the commits whose rules count, each once, with a path in its repository."""
+    place, home = target.paths[0], settings.folder or facts.cwd
+    automatic = _find_automatic_base(target, facts, state, place) if is_named else commit
+    candidates = [(commit, place), (automatic, place)]
+    if (root := find_git_root(home)) is not None and (state is None or root != state.root):
+        its_state = applied_ref.read_state(home, target=target.name, build=facts.build)
+        candidates.append((_find_automatic_base(target, facts, its_state, home), home))
+    return tuple(dict.fromkeys((id_, path) for id_, path in candidates if id_ is not None))
 
 
 def _find_automatic_base(
