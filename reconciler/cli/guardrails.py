@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from reconciler.apply import created_names
+from reconciler.cli.parsing.guardrail_options import GuardrailOptions
 from reconciler.cli.session import Session
 from reconciler.config import dropped_writes
 from reconciler.config.targets import Target
@@ -18,14 +19,7 @@ from reconciler.planfile import results
 from reconciler.render.shared import summary
 
 
-def read_limits(
-    target: Target,
-    confirm_deletes: int | None = None,
-    allow_destroy: tuple[str, ...] = (),
-    *,
-    lockout: tuple[str, ...] = (),
-    weakening: bool = False,
-) -> GuardrailLimits:
+def read_limits(target: Target, lifted: GuardrailOptions) -> GuardrailLimits:
     """Return what the target allows, with what the command line lifts for this run."""
     guardrails = target.guardrails
     return checks.GuardrailLimits(
@@ -34,11 +28,11 @@ def read_limits(
             guardrails.max_delete_percent,
             guardrails.describe_source("max_deletes"),
             guardrails.describe_source("max_delete_percent"),
-            confirm_deletes,
+            lifted.confirm_deletes,
         ),
-        allow_destroy,
-        lockout,
-        guardrails.allow_weakening or weakening,
+        lifted.allow_destroy,
+        lifted.allow_lockout,
+        guardrails.allow_weakening or lifted.allow_weakening,
     )
 
 

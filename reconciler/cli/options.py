@@ -153,7 +153,7 @@ def _check_request_ids(
     """Refuse what is neither an ID, nor the beginning of one, nor an address."""
     for text in (value,) if isinstance(value, str) else value:
         if "/" in text:
-            _require_address(text)
+            require_address(text)
         elif not (text.isascii() and text.replace("-", "").replace("_", "").isalnum()):
             raise click.BadParameter(f"{text!r} is not an ID; `requests list` shows them")
     return value
@@ -222,18 +222,8 @@ def prune(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def _require_exact(
-    _ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
-) -> Any:
-    """Return addresses of one resource each: a pattern would allow too much."""
-    for value in values:
-        _require_address(value)
-        if "*" in value:
-            raise click.BadParameter(f"{value!r} is a pattern: name each resource by its address")
-    return values
-
-
-def _require_address(text: str) -> None:
+def require_address(text: str) -> None:
+    """Refuse what is not the address of a resource."""
     try:
         is_address = model.Address.parse(text).kind.isalpha()
     except ValueError:
@@ -241,63 +231,6 @@ def _require_address(text: str) -> None:
     if not is_address:
         message = f"{text!r} is not an address such as FeatureFlag/acme/Web/new-checkout"
         raise click.BadParameter(message)
-
-
-def guardrails(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what lifts a guardrail for one run, and how to go on beside it."""
-    for add in (
-        click.option(
-            "--prefer",
-            type=click.Choice(["git", "live"]),
-            help="Where the files and PostHog both moved: who wins.",
-        ),
-        click.option(
-            "--confirm-deletes",
-            type=click.IntRange(1),
-            metavar="N",
-            help="Allow exactly N deletions of resources that were removed from the files "
-            "or pruned.",
-        ),
-        lifts,
-    ):
-        command = add(command)
-    return command
-
-
-def lifts(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what lifts guardrails that also hold where the files have not changed."""
-    for add in (
-        click.option(
-            "--continue", "go_on", is_flag=True, help="Refuse what a guardrail stops, do the rest."
-        ),
-        click.option(
-            "--allow-weakening", is_flag=True, help="Approvals may get easier, and nothing else."
-        ),
-        click.option(
-            "--allow-rollback",
-            is_flag=True,
-            help="A commit may be older than its branch, or than what was applied last.",
-        ),
-        click.option(
-            "--allow-destroy",
-            multiple=True,
-            callback=_require_exact,
-            shell_complete=complete("addresses"),
-            metavar="ADDRESS",
-            help="This protected resource may be deleted; repeatable.",
-        ),
-        click.option(
-            "--allow-lockout",
-            multiple=True,
-            callback=_require_exact,
-            shell_complete=complete("addresses"),
-            metavar="ADDRESS",
-            help="This organization may shut out people whose email domain is not verified; "
-            "repeatable.",
-        ),
-    ):
-        command = add(command)
-    return command
 
 
 def concurrency(command: Callable[..., Any]) -> Callable[..., Any]:

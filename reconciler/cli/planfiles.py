@@ -5,6 +5,7 @@ from typing import Final
 
 import click
 
+from reconciler.cli.parsing import guardrail_options
 from reconciler.cli.session import Session
 from reconciler.errors import ConfigError, ReconcilerError
 from reconciler.files import result_files
@@ -13,12 +14,6 @@ from reconciler.planfile import codec, digest
 from reconciler.planfile.codec import Saved
 
 _MAX_BYTES: Final = 512 * 1024 * 1024
-_REPEATED: Final = frozenset(
-    {
-        *("allow_destroy", "allow_lockout", "confirm_deletes"),
-        *("allow_weakening", "allow_rollback", "go_on"),
-    }
-)
 
 
 def read_plan(name: str) -> Saved:
@@ -54,7 +49,7 @@ def _spell_apply(session: Session, out: str) -> str:
     words += ["apply", out]
     for parameter in context.command.params:
         value = context.params.get(parameter.name or "")
-        if parameter.name not in _REPEATED or not value:
+        if parameter.name not in guardrail_options.NAMES or not value:
             continue
         option = parameter.opts[0]
         if value is True:

@@ -5,6 +5,8 @@ import click
 from reconciler.cli import execution, guardrails, options, plan_source, terminal
 from reconciler.cli.notifications import delivery
 from reconciler.cli.notifications import requests as notify_requests
+from reconciler.cli.parsing import guardrail_options
+from reconciler.cli.parsing.guardrail_options import GuardrailOptions
 from reconciler.cli.session import Session
 from reconciler.operations import plan as operations_plan
 from reconciler.operations import record_base as operations_record
@@ -24,7 +26,7 @@ from reconciler.planfile import results
 @options.base
 @options.yes
 @options.prune
-@options.guardrails
+@guardrail_options.guardrails
 @click.option(
     "--wait",
     "wait_s",
@@ -56,13 +58,8 @@ def command(
     base: str | None,
     yes: bool,
     prune: bool,
-    allow_destroy: tuple[str, ...],
-    confirm_deletes: int | None,
-    allow_weakening: bool,
-    allow_lockout: tuple[str, ...],
-    allow_rollback: bool,
+    lifted: GuardrailOptions,
     prefer: str | None,
-    go_on: bool,
     wait_s: float,
     record_base: str,
     concurrency: int,
@@ -72,17 +69,11 @@ def command(
     terminal.require_answer("apply", yes=yes)
     source = plan_source.read_source(session, paths, select, exclude, base, prune=prune)
     given = source.read_inputs(session)
-    if not allow_rollback:
+    if not lifted.allow_rollback:
         operations_record.refuse_rollback(
             given.target, given.head, given.repository, given.facts.build
         )
-    limits = guardrails.read_limits(
-        given.target,
-        confirm_deletes,
-        allow_destroy,
-        lockout=allow_lockout,
-        weakening=allow_weakening,
-    )
+    limits = guardrails.read_limits(given.target, lifted)
     part = guardrails.resolve_part(given, source.part(prune=prune))
     prefer = source.prefer(prefer)
     planning = guardrails.read_options(given, limits, part, prefer=prefer)
@@ -92,7 +83,7 @@ def command(
     ):
         planned, world = source.make_plan(session, writer, given, planning)
         planned = operations_plan.add_past_approvals(writer, planned, world)
-        planned = apply_refusals.add_refusal(planned, go_on=go_on)
+        planned = apply_refusals.add_refusal(planned, go_on=lifted.go_on)
         running = execution.ExecutionOptions(
             given.folder,
             workers=concurrency,
@@ -111,7 +102,7 @@ def command(
         )
     if code == 0 and record_base != "no" and not source.is_undo:
         for finding in operations_record.record(
-            given, planning, pushes=record_base == "push", allows_rollback=allow_rollback
+            given, planning, pushes=record_base == "push", allows_rollback=lifted.allow_rollback
         ):
             session.warn(f"{finding.message}: {finding.why}; to fix it: {finding.fix}")
     return code

@@ -11,6 +11,8 @@ from reconciler.cli.execution import ExecutionOptions
 from reconciler.cli.notifications import delivery
 from reconciler.cli.notifications import drift as notify_drift
 from reconciler.cli.notifications import requests as notify_requests
+from reconciler.cli.parsing import guardrail_options
+from reconciler.cli.parsing.guardrail_options import GuardrailOptions
 from reconciler.cli.session import Session
 from reconciler.config.targets import Target
 from reconciler.errors import UsageError
@@ -27,12 +29,7 @@ from reconciler.render.shared import summary
 
 DRIFTED = 2
 CLASSES = ("approved", "unapproved", "bypass", "unknown")
-WRITING = frozenset(
-    {
-        *("yes", "allow_destroy", "allow_lockout", "allow_weakening"),
-        *("allow_rollback", "go_on", "concurrency"),
-    }
-)
+WRITING = guardrail_options.NAMES | {"yes", "concurrency"}
 
 
 @click.command("drift", epilog="Example: reconciler drift --since 7d --select 'ApprovalPolicy/*'")
@@ -62,7 +59,7 @@ WRITING = frozenset(
 @options.formats("text", "json", "markdown", "html", "sarif")
 @options.zoom
 @options.yes
-@options.lifts
+@guardrail_options.lifts
 @options.concurrency
 @delivery.add_options("Notify a webhook when the state has changed.")
 @options.report
@@ -79,11 +76,7 @@ def command(
     actions: tuple[str, ...],
     format_: str,
     yes: bool,
-    allow_destroy: tuple[str, ...],
-    allow_weakening: bool,
-    allow_lockout: tuple[str, ...],
-    allow_rollback: bool,
-    go_on: bool,
+    lifted: GuardrailOptions,
     concurrency: int,
 ) -> int:
     """Compare what the files declare at a commit with what is live. Exits 2 on drift."""
@@ -92,15 +85,13 @@ def command(
     target, facts = session.target(paths), session.facts()
     given = drift.read(session.settings(paths), target, base, facts)
     query = drift.DriftQuery(since_s, identities or session.identities, only)
-    limits = guardrails.read_limits(
-        target, None, allow_destroy, lockout=allow_lockout, weakening=allow_weakening
-    )
+    limits = guardrails.read_limits(target, lifted)
     declared = list_declared(given.loaded)
     planning = PlanOptions(
         resolve_names(select, declared), resolve_names(exclude, declared), target.ignore, limits
     )
     if action == "revert":
-        if not allow_rollback:
+        if not lifted.allow_rollback:
             record_base.refuse_rollback(target, given.base.commit, given.repository, session.build)
         running = execution.ExecutionOptions(
             session.folder(),
@@ -110,7 +101,7 @@ def command(
             asks_name=target.confirms_by_name,
             command="drift --revert",
         )
-        return _revert(session, given, planning, query, running, go_on=go_on)
+        return _revert(session, given, planning, query, running, go_on=lifted.go_on)
     with session.reader(target) as reader:
         result = drift.run(reader, given, planning, query, facts.now)
     if action == "patch":

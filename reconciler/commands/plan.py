@@ -6,6 +6,8 @@ import click
 
 from reconciler import render
 from reconciler.cli import guardrails, options, planfiles
+from reconciler.cli.parsing import guardrail_options
+from reconciler.cli.parsing.guardrail_options import GuardrailOptions
 from reconciler.cli.session import Session
 from reconciler.files import repo_paths, result_files
 from reconciler.model import Selection
@@ -23,7 +25,7 @@ DIFFERENCES = 2
 @options.selection
 @options.base
 @options.prune
-@options.guardrails
+@guardrail_options.guardrails
 @click.option("--out", metavar="FILE", help="Save the plan, for `show` and `apply`.")
 @options.formats("text", "json", "markdown", "html")
 @options.zoom
@@ -44,13 +46,8 @@ def command(
     exclude: tuple[str, ...],
     base: str | None,
     prune: bool,
-    allow_destroy: tuple[str, ...],
-    confirm_deletes: int | None,
-    allow_weakening: bool,
-    allow_lockout: tuple[str, ...],
-    allow_rollback: bool,
+    lifted: GuardrailOptions,
     prefer: str | None,
-    go_on: bool,
     out: str | None,
     format_: str,
     drift_on: str | None,
@@ -69,13 +66,7 @@ def command(
     session.note_ignored(given.ignored)
     anchored = repo_paths.anchor_paths(given.settings.folder, paths)
     part = guardrails.resolve_part(given, Selection(anchored, select, exclude, prune))
-    limits = guardrails.read_limits(
-        given.target,
-        confirm_deletes,
-        allow_destroy,
-        lockout=allow_lockout,
-        weakening=allow_weakening,
-    )
+    limits = guardrails.read_limits(given.target, lifted)
     planning = guardrails.read_options(given, limits, part, prefer=prefer)
     is_kept = out is not None or format_ != "text" or session.report.folder is not None
     with session.reader(given.target) as reader:
@@ -83,11 +74,11 @@ def command(
             reader,
             given,
             planning,
-            findings=() if allow_rollback else record_base.find_rollback(given),
+            findings=() if lifted.allow_rollback else record_base.find_rollback(given),
             basis=given.snapshot(part, prefer=prefer) if is_kept else None,
             has_digest=is_kept or bool(session.verbose),
         )
-    planned = apply_refusals.add_refusal(planned, go_on=go_on)
+    planned = apply_refusals.add_refusal(planned, go_on=lifted.go_on)
     is_pull_request = given.base is not None and given.base.pull_request
     if drift_on == "touched" or (drift_on is None and is_pull_request):
         unrelated = drift_report.find_unrelated_drift(planned, world.desired, world.base)

@@ -4,6 +4,8 @@ import click
 
 from reconciler import render
 from reconciler.cli import adopt, guardrails, options, planfiles
+from reconciler.cli.parsing import guardrail_options
+from reconciler.cli.parsing.guardrail_options import GuardrailOptions
 from reconciler.cli.session import Session
 from reconciler.errors import UsageError
 from reconciler.files import result_files
@@ -22,7 +24,7 @@ from reconciler.render.shared import summary
     metavar="COMMIT|ADDRESS...",
     shell_complete=options.complete("addresses"),
 )
-@options.guardrails
+@guardrail_options.guardrails
 @click.option("--out", metavar="PLANFILE", help="Save the plan, for `show` and `apply`.")
 @click.option("--patch", is_flag=True, help="Print the change to the files, for `git apply`.")
 @options.formats("text", "json")
@@ -31,13 +33,8 @@ from reconciler.render.shared import summary
 def command(
     session: Session,
     words: tuple[str, ...],
-    allow_destroy: tuple[str, ...],
-    confirm_deletes: int | None,
-    allow_weakening: bool,
-    allow_lockout: tuple[str, ...],
-    allow_rollback: bool,
+    lifted: GuardrailOptions,
     prefer: str | None,
-    go_on: bool,
     out: str | None,
     patch: bool,
     format_: str,
@@ -51,9 +48,7 @@ def command(
     if out is not None:
         result_files.check_place(out)
     target, facts = session.target(), session.facts()
-    limits = guardrails.read_limits(
-        target, confirm_deletes, allow_destroy, lockout=allow_lockout, weakening=allow_weakening
-    )
+    limits = guardrails.read_limits(target, lifted)
     planning = PlanOptions(
         ignore=target.ignore, limits=limits, prefer=prefer, unmanaged=target.unmanaged
     )
@@ -61,11 +56,11 @@ def command(
         given = undone.read_undone(
             session.settings(), target, facts, words, folder=session.folder(), host=reader.host
         )
-        if not allow_rollback:
+        if not lifted.allow_rollback:
             state, head = given.reader.state, given.reader.tree.commit
             record_base.refuse_rollback(target, head, state, facts.build)
         result = undo.run(reader, given, planning, facts)
-    planned = apply_refusals.add_refusal(result.plan, go_on=go_on)
+    planned = apply_refusals.add_refusal(result.plan, go_on=lifted.go_on)
     session.keep(given, result, planned)
     if out is not None:
         planfiles.save_plan(session, planned, out)

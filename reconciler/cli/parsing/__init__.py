@@ -1,1 +1,1 @@
-"""How words on the command line are read: synonyms, usage errors, completion, `--help`."""
+"""How the command line is read: guardrail options, synonyms, usage errors, completion, `--help`."""
