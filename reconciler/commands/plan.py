@@ -13,6 +13,7 @@ from reconciler.files import repo_paths, result_files
 from reconciler.model import Selection
 from reconciler.operations import inputs, record_base
 from reconciler.operations import plan as operations_plan
+from reconciler.operations.inputs import Inputs
 from reconciler.plan import drift_report
 from reconciler.plan.guardrails import apply_refusals
 from reconciler.render.shared import summary
@@ -79,8 +80,7 @@ def command(
             has_digest=is_kept or bool(session.verbose),
         )
     planned = apply_refusals.add_refusal(planned, go_on=lifted.go_on)
-    is_pull_request = given.base is not None and given.base.pull_request
-    if drift_on == "touched" or (drift_on is None and is_pull_request):
+    if _shows_drift_in_one_line(given, drift_on):
         unrelated = drift_report.find_unrelated_drift(planned, world.desired, world.base)
         planned = replace(planned, unrelated_drift=unrelated)
     session.keep(given, world, planned)
@@ -92,3 +92,9 @@ def command(
     if code := apply_refusals.predict_exit_code(planned):
         return code
     return DIFFERENCES if detailed_exitcode and planned.writes else 0
+
+
+def _shows_drift_in_one_line(given: Inputs, drift_on: str | None) -> bool:
+    """Return whether drift that the files have not touched is one line: --drift, else the build."""
+    is_pull_request = given.base is not None and given.base.pull_request
+    return drift_on == "touched" or (drift_on is None and is_pull_request)
