@@ -1,5 +1,6 @@
 """`reconciler replay`: which past changes of flags would have waited under other policies."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,6 @@ def command(
 
 def _make_document(report: ReplayReport, identities: str) -> dict[str, Any]:
     """Return the report as a document, with people as they may be named."""
-    limits = report.limits
     return {
         "window": {
             "since": format_timestamp(report.since),
@@ -79,7 +79,7 @@ def _make_document(report: ReplayReport, identities: str) -> dict[str, Any]:
             for email, requests in report.people.items()
         ],
         "nobody_could_approve": report.nobody,
-        "limits": {name: getattr(limits, name) for name in limits.__dataclass_fields__},
+        "limits": asdict(report.limits),
     }
 
 

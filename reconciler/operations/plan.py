@@ -58,9 +58,7 @@ class World:
     compared: planner.Comparison | None = None  # with `live` as it was before gates were read
     past: tuple[Declared, ...] = ()  # what the files said at the last commits, where it matters
     lineage: Lineage | None = None  # who wrote what they say
-    begun: StartedCommits | None = (
-        None  # what they said since the base, where a gate would get weaker
-    )
+    begun: StartedCommits | None = None  # what they said since the base, for weaker gates
     judge: RuleJudge | None = None  # of changes that are planned again while they are applied
 
 

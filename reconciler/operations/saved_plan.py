@@ -164,12 +164,7 @@ def resume(
         todo, live, limits, desired=files.desired, base=files.base, started=begun
     )
     new_findings = (*cycles, *refusals, *guards)
-    repeated = set(map(_subject, new_findings))
-    kept = [
-        item
-        for item in saved.findings
-        if item.code not in checks.CODES and _subject(item) not in repeated
-    ]
+    kept = _keep_findings(saved, new_findings)
     lineage = history.lineage if history is not None else None
     seen = replace(seen, reads=reader.reads, lineage=lineage)
     planned = replace(
@@ -181,6 +176,14 @@ def resume(
         basis=None,
     )
     return links.add_links(planned, live, saved.host), seen
+
+
+def _keep_findings(saved: Saved, new_findings: Collection[Finding]) -> Iterator[Finding]:
+    """Yield the findings of the plan, except those of guardrails and those found again."""
+    repeated = set(map(_subject, new_findings))
+    for finding in saved.findings:
+        if finding.code not in checks.CODES and _subject(finding) not in repeated:
+            yield finding
 
 
 def _subject(finding: Finding) -> tuple[object, ...]:

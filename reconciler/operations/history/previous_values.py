@@ -121,4 +121,4 @@ def _make_set(value: Any) -> frozenset[Any]:
 
 def _is_equal(value: Any, planned: Any) -> bool:
     managed = values.select_managed(value, planned)
-    return values.is_same(managed, planned) or values.is_same(planned, managed)
+    return values.are_same(managed, planned)

@@ -13,6 +13,7 @@ from reconciler.model import (
     Finding,
     LiveResource,
     Plan,
+    Resource,
     Severity,
     get_value,
     parse_path,
@@ -76,11 +77,12 @@ def find_notices(
     for undone in given.runs:
         yield from _describe_run(undone.run)
     for address in files.superseded:
-        yield _notice(
+        yield Finding(
             SUPERSEDED,
-            address,
+            Severity.NOTICE,
             f"{address} is left as it is: a later commit removed it, or declares it again",
-            "what it is to be is for that commit to say",
+            "that commit decides what becomes of it",
+            address=address,
         )
     for address in sorted(kept):
         yield Finding(
@@ -183,14 +185,7 @@ def _find_unknown(reverted: Reverted, address: Address, live: LiveResource) -> I
     paths = [
         path
         for path in reverted.unknown
-        if path not in hidden
-        and values.is_same(
-            values.select_managed(
-                get_value(live.spec, parse_path(path), ABSENT),
-                get_value(after.spec, parse_path(path), ABSENT),
-            ),
-            get_value(after.spec, parse_path(path), ABSENT),
-        )
+        if path not in hidden and _is_as_declared(live, after, path)
     ]
     if paths:
         yield Finding(
@@ -203,8 +198,12 @@ def _find_unknown(reverted: Reverted, address: Address, live: LiveResource) -> I
         )
 
 
-def _notice(code: str, address: Address, message: str, why: str) -> Finding:
-    return Finding(code, Severity.NOTICE, message, why, address=address)
+def _is_as_declared(live: LiveResource, resource: Resource, path: str) -> bool:
+    """Return whether a live field has the value that a declaration gives it."""
+    present, declared = (
+        get_value(spec, parse_path(path), ABSENT) for spec in (live.spec, resource.spec)
+    )
+    return values.is_same(values.select_managed(present, declared), declared)
 
 
 def _find_open_requests(files: RevertedFiles, planned: Plan, world: World) -> Iterator[Finding]:

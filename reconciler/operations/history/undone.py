@@ -95,11 +95,14 @@ class UndoInputs:
         """
         revisions = [
             reversal_files.leave_out_fields(
-                Revision(_expand(undone.before, projects), _expand(undone.after, projects), chosen),
+                Revision(
+                    _expand(undone.before, projects),
+                    _expand(undone.after, projects),
+                    undone.addresses,
+                ),
                 self.unrestored,
             )
             for undone in self.runs
-            for chosen in (undone.addresses,)
         ]
         head = _expand(self.reader.head, projects)
         return reversal_files.revert_files(head, revisions, kept)

@@ -38,6 +38,11 @@ def is_same(live: Any, desired: Any) -> bool:
     return False
 
 
+def are_same(first: Any, second: Any) -> bool:
+    """Return whether two values mean the same, whichever of them is missing."""
+    return is_same(first, second) or is_same(second, first)
+
+
 def find_differences(live: Any, desired: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:
     """Yield (path, live, desired) of each field that differs below `path`; lists by position."""
     if is_same(live, desired):

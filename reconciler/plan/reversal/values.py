@@ -55,8 +55,8 @@ def revert_spec(current: Spec, after: Spec, before: Spec, kind: Kind) -> Reverte
         present = get_value(current, path, ABSENT)
         if format_path(path) in kind.sets:
             result = _put_value(result, path, _revert_set(present, new, old))
-        elif not _is_same(present, old):
-            if not _is_same(present, new):
+        elif not values.are_same(present, old):
+            if not values.are_same(present, new):
                 changed.append(format_path(path))
             result = _put_value(result, path, old)
     return RevertedSpec(result, tuple(changed), tuple(differences.unknown))
@@ -109,10 +109,6 @@ def _revert_set(present: Any, new: Any, old: Any) -> list[Any]:
     )
     left = [item for item in items if item not in added or item in kept]
     return normalize_set([*left, *(item for item in kept if item not in left)])
-
-
-def _is_same(first: Any, second: Any) -> bool:
-    return values.is_same(first, second) or values.is_same(second, first)
 
 
 def _put_value(spec: Any, path: Path, value: Any) -> Any:
