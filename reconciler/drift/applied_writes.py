@@ -40,7 +40,7 @@ class _Waiting:
 
 @dataclass(slots=True)
 class WritePairing:
-    """Pair the writes of one flag, newest first. Few writes wait, and none for long."""
+    """Pair the writes of one flag, newest first. Few writes wait, and only briefly."""
 
     approvals: Approvals
     spell: Spell
@@ -51,7 +51,7 @@ class WritePairing:
     def add(
         self, address: Address, write: FlagWrite, number: int, version: int | None
     ) -> Iterator[AppliedWrite]:
-        """Add a write; yield those of which it is certain now what they applied.
+        """Add a write; yield the writes whose requests are certain now.
 
         `number` is its place in the log, `version` an upper bound of the flag's version after it.
         """

@@ -68,7 +68,7 @@ def check_applies(saved: Saved, target: str, host: str) -> None:
     if _parse_version(saved.tool_version) > _parse_version(__version__):
         raise GuardrailError(
             f"this plan was made by reconciler {saved.tool_version}",
-            why=f"this is {__version__}, and may understand some of it otherwise",
+            why=f"this is {__version__}, and may read parts of it differently",
             fix=f"apply it with that version, or {_MAKE_AGAIN}",
         )
     if saved.target != target:
@@ -81,7 +81,7 @@ def check_applies(saved: Saved, target: str, host: str) -> None:
         raise GuardrailError(
             f"this plan was made for another host: {saved.host}",
             why=f"this run is for {host}",
-            fix=f"apply it where it was made for, or {_MAKE_AGAIN}",
+            fix=f"apply it to that host, or {_MAKE_AGAIN}",
         )
 
 
@@ -119,7 +119,7 @@ def _basis(saved: Saved) -> PlanSnapshot:
     if saved.basis is None:
         raise GuardrailError(
             "this document can be shown, and not applied",
-            why="it does not say what it was made from: it is a report, no plan to carry out",
+            why="it does not say what it was made from: it is a report, not a plan",
             fix="make a plan: reconciler plan --out FILE",
         )
     return saved.basis

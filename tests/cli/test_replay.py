@@ -438,7 +438,7 @@ def test_a_project_without_declared_policies_takes_one_request(world):
 
 
 def test_an_early_server_does_not_say_the_project_of_an_entry(world):
-    """If there is one project only, it is that one; a project's own log needs no name."""
+    """If there is only one project, the entry is about it; a project's own log needs no name."""
     repo = world(logged(entry(1, ("active", False, True), team_id=None)))
     repo.write("policies.yaml", rule(ENABLE))
 

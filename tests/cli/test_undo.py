@@ -151,7 +151,7 @@ def test_an_object_that_was_there_before_its_document_is_not_deleted(world):
 
 
 def test_a_field_without_a_previous_value_in_git_stays(world):
-    """It was not declared before the run: what it was is said nowhere in the files."""
+    """It was not declared before the run, so no file has its previous value."""
     repo = world(seed(acme.live_flag("a")))
     apply_files(repo, acme.flag("a", 10))
     apply_files(repo, acme.flag("a", 50, name="Another"))
@@ -531,7 +531,7 @@ def test_what_an_overlay_wrote_is_reverted_in_the_overlay(world):
 
 
 def test_a_new_flag_that_somebody_switched_off_is_not_deleted(world):
-    """It looks like the first step of its create, and is not: its version is higher."""
+    """It looks like the first step of its create, but its version is higher."""
     repo = world(seed(acme.live_flag("a")))
     apply_files(repo, acme.flag("a", 10))
     apply_files(repo, acme.flag("a", 10), acme.flag("new", 1, active=True))

@@ -1,4 +1,4 @@
-"""From a number to a run that is undone: the files before it, and what a state is compared by."""
+"""Build a run, undo it, and compare the states before and after."""
 
 import copy
 import json
@@ -15,7 +15,7 @@ SEEN = ("key", "name", "active", "tags")
 
 
 def files_before(scenario):
-    """The documents that declare, before the run, each field that the run writes."""
+    """The documents before the run, with each field that the run writes."""
     return [before for document in scenario.documents for before in _before(scenario, document)]
 
 

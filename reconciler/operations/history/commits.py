@@ -19,8 +19,8 @@ class CommitReader:
     """Read the files at commits.
 
     Attributes:
-        settings: reconciler.yaml of now.
-        target: the target of now.
+        settings: the present reconciler.yaml.
+        target: the present target.
         facts: facts about the run.
         state: the repository.
         tree: the files of the commit that is checked out.
@@ -53,7 +53,7 @@ class CommitReader:
         return cls(settings, target, facts, state, tree, head)
 
     def read(self, commit: str) -> Loaded:
-        """Return what was declared at a commit, by the reconciler.yaml of then."""
+        """Return what was declared at a commit, according to its own reconciler.yaml."""
         if commit not in self._known:
             self._known[commit] = self.head if commit == self.tree.commit else self._load(commit)
         return self._known[commit]

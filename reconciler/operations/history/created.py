@@ -21,8 +21,8 @@ def find_uncreated(
 ) -> frozenset[Address]:
     """Return what the plan would delete although nothing says that the runs created it.
 
-    Journals say it first. Where they do not know, the activity log does: an object that was created
-    after the commit was made that began to declare it was created by a run.
+    Journals are asked first, then the activity log: if an object is younger than the commit that
+    began to declare it, a run created it.
     """
     doomed = {
         change.address: change for change in planned.changes if change.action is Action.DELETE

@@ -1,6 +1,6 @@
 """Write what an undo changes into the files at HEAD, as edits of their documents.
 
-Nothing is written to disk: the result are patches, each tried with our own loader before.
+Nothing is written to disk: the results are patches, and our own loader has read each of them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -43,7 +43,7 @@ class RevertedDocuments:
 
 @dataclass(frozen=True, slots=True)
 class _Edit:
-    """One edit, and what the files are to declare with it for its addresses."""
+    """One edit, and what the files must declare for its addresses afterwards."""
 
     addresses: tuple[Address, ...]
     edit: DocumentEdit | None = None  # None: the document is put back
@@ -260,7 +260,7 @@ def _compare(head: Declared, declared: Declared, edits: list[_Edit]) -> Iterator
                 is_declared and resource is not None and resource.spec != spec
             ):
                 wrong = True
-                reason = "the files would not say it: something else declares it too"
+                reason = "another document declares it too, so the files would not say this"
                 yield SkippedEdit(edit.addresses[0], reason, _BY_HAND)
     others = {*head.resources, *declared.resources} - expected.keys()
     changed = [a for a in others if head.resources.get(a) != declared.resources.get(a)]

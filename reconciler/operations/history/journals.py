@@ -1,6 +1,6 @@
 """Read from the journals of earlier runs which commits they applied, and what they created.
 
-Everything works without them, as in a build: git says the rest.
+They are optional: a build has none, and relies on git.
 """
 
 import json
@@ -51,7 +51,7 @@ class JournalledRun:
 
     @cached_property
     def ended(self) -> frozenset[Address]:
-        """Return what the run has an outcome of."""
+        """Return the addresses for which the run has an outcome."""
         return frozenset(
             _read_addresses(row for row in self._rows if row.get("event") == "outcome")
         )
@@ -63,7 +63,7 @@ class JournalledRun:
 
     @cached_property
     def unanswered(self) -> frozenset[Address]:
-        """Return what the run may have created: no response says whether it did."""
+        """Return what the run may have created: PostHog did not refuse it."""
         sent = (row for row in self._rows if row.get("event") == "write" and _is_create(row))
         answered = (row for row in self._rows if _is_refused(row))
         return frozenset(_read_addresses(sent)) - frozenset(_read_addresses(answered))

@@ -1,7 +1,7 @@
 """Check that the previous values of a run were live: the files may never have been applied.
 
-The activity log says what a field was before its last change. Where it does not, the applied ref
-has to say that the commit before the run was applied.
+The activity log has the value of a field before its last change. Where it does not, the applied ref
+must show that the commit before the run was applied.
 """
 
 from collections.abc import Iterator, Mapping
@@ -104,7 +104,7 @@ def _confirms(change: Change, path: str, event: LogEvent) -> bool:
 def _is_unclear(
     kind: Kind, edit: FieldChange, event: LogEvent, between: tuple[Mapping[str, Any], ...]
 ) -> bool:
-    """Return whether the last change of a field leaves open what it was before the runs."""
+    """Return whether the last change of a field does not show its value before the runs."""
     if event.values is None:  # the object was created with the value that it has
         return False
     was, now = event.values

@@ -51,7 +51,7 @@ class ReplayQuery:
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """The report, what it is incomplete for, and the requests that it took."""
+    """The report, warnings about what could not be read, and the number of requests."""
 
     report: ReplayReport
     warnings: tuple[str, ...]
@@ -59,7 +59,7 @@ class ReplayResult:
 
 
 def check_policies(loaded: Loaded, target: Target) -> None:
-    """Raise ConfigError if the files declare no policy: then there is no question."""
+    """Raise ConfigError if the files declare no policy: then there is nothing to replay."""
     kinds = {
         *(a.kind for a, each in loaded.declared.resources.items() if not each.lifecycle.absent),
         *(template.kind for template in loaded.templates),

@@ -71,10 +71,10 @@ def read_project(
     id_: str,
     declared: Mapping[Address, Resource],
 ) -> ReadProject:
-    """Read what decides about the changes of a project.
+    """Read what the judgement of a project's changes depends on.
 
     `before` has the people of the organization, `declared` the policies of the project. A field
-    that no file has is taken as its default: what is live now does not count.
+    that no file declares has its default: what is live now does not count.
     """
     live = before
     if declared:  # otherwise it makes no difference what the flags are like

@@ -1,7 +1,7 @@
 """Find the run that applied a commit: which commits were applied before and after it.
 
-The moves of the applied ref say it, then the journals of runs that did not end cleanly. Where
-neither is known, as in a build, a commit is compared with its parent.
+The sources are the moves of the applied ref, then the journals of runs that did not end cleanly.
+Without both, as in a build, a commit is compared with its parent.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from reconciler.operations.history.journals import JournalledRun
 
 
 class RunSource(Enum):
-    """Say how a run is known."""
+    """The source that shows a run."""
 
     REF = "the applied ref was moved past it"
     JOURNAL = "a journal of an unfinished run names it"

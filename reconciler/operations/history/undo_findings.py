@@ -1,4 +1,4 @@
-"""Say what an undo leaves as it is, and what still waits from the run that it reverts."""
+"""Report what an undo leaves as it is, and which requests of the run are still open."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
@@ -113,19 +113,19 @@ def _describe_run(run: AppliedRun) -> Iterator[Finding]:
             f"commit {commit} is compared with {parent}: this clone does not know which commits "
             "were applied together with it",
             "the moves of the applied ref and the journals are known only where apply ran",
-            "name the other commits as well, if they are to be undone",
+            "name the other commits as well to undo them",
         )
     if not run.is_applied:
         yield Finding(
             PARTS_UNKNOWN,
             Severity.NOTICE,
-            f"no clean apply of {commit} is recorded: only what is live of it is reverted",
+            f"no clean apply of {commit} is recorded: only its changes that are live are reverted",
             "the run may have waited for approval, or may have been interrupted",
         )
 
 
 def describe_doubts(given: UndoInputs, previous: PreviousValues) -> Iterator[Finding]:
-    """Yield what was never live, and what nothing says that it was."""
+    """Yield warnings of previous values that were never live, or may not have been."""
     commit = shorten_commit(given.runs[-1].run.before or "")
     for address, fields in sorted(previous.contradicted.items()):
         statements = ", ".join(
@@ -140,7 +140,7 @@ def describe_doubts(given: UndoInputs, previous: PreviousValues) -> Iterator[Fin
             f"{address}: {', '.join(sorted(fields))} stays as it is: what the files at {commit} "
             "declare was not live before its last change",
             f"the activity log says otherwise: {statements}",
-            "declare in the files what it is to be, and apply them",
+            "declare the value that you want, and apply the files",
             address=address,
         )
     for address, paths in sorted(previous.unconfirmed.items()):
@@ -228,8 +228,8 @@ def _describe_request(request: ChangeRequest, address: Address) -> Finding:
         STILL_WAITS,
         Severity.WARNING,
         f"{address}: change request {request.id} still waits, and is applied once it is approved",
-        f"{request.requester or 'somebody'} filed it ({request.action_key}); a request that "
-        "waits is not a change yet, so that there is nothing to revert",
+        f"{request.requester or 'somebody'} filed it ({request.action_key}); an open "
+        "request has not changed anything yet, so there is nothing to revert",
         f"to take it back: reconciler requests cancel {request.id}",
         address=address,
     )

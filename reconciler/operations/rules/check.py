@@ -91,7 +91,7 @@ def _run_tests(process: RuleProcess, number: int, rule: Rule) -> Iterable[RuleTe
 
 
 def _is_selected(test: RuleTest, patterns: Sequence[str]) -> bool:
-    """Return whether the patterns of a rule select the change of a test; one without address is."""
+    """Return whether patterns select the change of a test; without an address they do."""
     address = test.change.get("address")
     if not isinstance(address, str):
         return True

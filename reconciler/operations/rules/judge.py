@@ -28,7 +28,7 @@ class RuleJudge:
     lock: Lock
 
     def find_denial(self, change: Change, elapsed_s: float) -> Finding | None:
-        """Return why a change that was planned again, so much later, must not be sent, if so."""
+        """Return why the rules deny a change that was planned again after this time, if they do."""
         if not self.sources.rules:
             return None
         now = self.now + timedelta(seconds=elapsed_s)

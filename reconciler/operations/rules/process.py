@@ -1,4 +1,4 @@
-"""Ask the process that evaluates expressions; end it, and start another, if it takes too long."""
+"""Let a process evaluate expressions; replace the process if it takes too long."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ from reconciler.operations.rules.worker import LIMIT_S
 
 TOO_LONG: Final = f"it takes longer than {LIMIT_S * 1000:.0f} ms"
 _ENDED: Final = "the process that evaluates it ended"
-# This very program, however its process has found it; standard modules are found first.
+# Imports the running version of this program, and finds standard modules first.
 _START: Final = """
 import sys
 installed = (n for n, path in enumerate(sys.path) if path.endswith("-packages"))
@@ -89,7 +89,7 @@ class RuleProcess:
         return list(answers)
 
     def _start(self) -> None:
-        """Start a process, and compile all expressions there; those that take too long are left."""
+        """Start a process that compiles all expressions, except those that take too long."""
         while not self._try_start():
             self._end()
 
@@ -108,9 +108,9 @@ class RuleProcess:
         self._reader.start()
         self._check_start()
         for number, text in enumerate(self._expressions):
-            is_left = number in self._problems  # it keeps its number
+            is_left_out = number in self._problems  # it keeps its number
             try:
-                problem = self._ask({"compile": "false" if is_left else text}, 1)
+                problem = self._ask({"compile": "false" if is_left_out else text}, 1)
             except _ProcessEndedError as ended:
                 self._problems[number] = (f"{ended} to compile", 1, 1)
                 return False
@@ -177,7 +177,7 @@ class RuleProcess:
             if pipe is not None:
                 try:
                     pipe.close()
-                except OSError:  # what it was asked last was never read
+                except OSError:  # the process never read the last question
                     continue
         self._process = self._reader = None
 

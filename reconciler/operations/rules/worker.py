@@ -1,4 +1,4 @@
-"""Evaluate the expressions of rules in a process that ends when one takes too long.
+"""Evaluate the expressions of rules in a process that ends when one of them takes too long.
 
 One JSON document a line, on stdin and stdout. It imports as little as possible: it starts with
 every plan that is judged, and again after each expression that took too long.
@@ -17,7 +17,7 @@ _MEMORY: Final = 2 * 1024**3  # bytes of address space
 
 def main() -> None:
     """Answer questions until stdin is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it decides when it ends
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process decides when it ends
     limit_memory(_MEMORY)
     try:
         from reconciler.plan.rules import expressions  # noqa: PLC0415  its absence is an answer
@@ -37,7 +37,7 @@ def main() -> None:
             variables["now"] = expressions.read_moment(variables["now"])
             answer = None
         else:
-            limit_processor_time(0)  # a large change takes a while, and no rule can help it
+            limit_processor_time(0)  # a large change takes a while: not the fault of a rule
             bound, answer = compiled.bind({**variables, "change": question["change"]}), []
             for number in question["expressions"]:
                 limit_processor_time(LIMIT_S)

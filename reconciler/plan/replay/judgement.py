@@ -1,7 +1,7 @@
 """Judge a past write by policies that were not live then. The gate engine decides (contract 5).
 
-What is not known of the past, such as the level of a person, is tried in every way that it can
-have been. Only if the result is the same each time, it is the answer.
+What is not known of the past, such as the level of a person, is tried with every possible value.
+The result is the answer only if it is the same each time.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -51,7 +51,7 @@ _ORDER: Final = (actions.ENABLE, actions.DISABLE, actions.UPDATE)  # in which G1
 
 
 class _Hypothesis(NamedTuple):
-    """One way in which the past can have been."""
+    """One possible past."""
 
     generation: Generation
     owner: Owner

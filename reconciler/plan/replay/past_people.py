@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from reconciler.model import Address, Entry, Live, LiveResource, parse_time
 
-NO_LEVEL: Final = 0  # of somebody whose level is none that a policy names
+NO_LEVEL: Final = 0  # the level of somebody whose level no policy names
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ class ReplayReport:
     """The answer: which changes of a window would have waited.
 
     Attributes:
-        since: the begin of the window.
+        since: the start of the window.
         until: its end.
         rows: the changes, newest first.
         people: how many requests each person would have had to decide, most first.
@@ -99,7 +99,7 @@ class ReplayReport:
 
     @property
     def unknown(self) -> int:
-        """Return of how many changes it is not known."""
+        """Return for how many changes the answer is not known."""
         return sum(row.would_wait is None for row in self.rows)
 
 

@@ -42,7 +42,7 @@ class _Differences:
 
 
 def revert_spec(current: Spec, after: Spec, before: Spec, kind: Kind) -> RevertedSpec:
-    """Return `current` with what it had before a change from `before` to `after`.
+    """Return `current` without the change from `before` to `after`.
 
     Lists whose order has no meaning are reverted item by item: what others added or removed stays.
     """

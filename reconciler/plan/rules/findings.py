@@ -46,7 +46,7 @@ class JudgedRule:
 
     @property
     def name(self) -> str:
-        """Return how messages call it."""
+        """Return its name in messages."""
         if self.commit is None:
             return f"the rule {self.rule.id}"
         return f"the rule {self.rule.id} of the base {shorten_commit(self.commit)}"
@@ -114,7 +114,7 @@ def report_unreadable(commit: str, why: str) -> Finding:
         Severity.ERROR,
         f"the rules of the base {shorten_commit(commit)} cannot be read",
         why,
-        "without them nobody knows whether they allow the plan; apply another commit before",
+        "no plan can be judged without them; apply another commit first",
     )
 
 

@@ -17,9 +17,9 @@ from reconciler.plan.weakening.membership import (
 )
 
 KIND: Final = "ProjectAccess"
-_ADMIN: Final = 8  # level in the organization; rules bind nobody who has it
+_ADMIN: Final = 8  # level in the organization, above all rules
 _LEVELS: Final = ("none", "member", "admin")  # rising
-_BUILT_IN: Final = "admin"  # of everybody, without a rule
+_BUILT_IN: Final = "admin"  # the level of everybody without a rule
 _RESOLUTION: Final = "uses_most_specific_access_resolution"
 _PEOPLE: Final = frozenset({"Role", "Organization", "Member"})
 

@@ -127,7 +127,7 @@ def _list_people(document: Mapping[str, Any], options: RenderOptions) -> Iterato
 
 
 def _list_unknown(rows: list[Mapping[str, Any]], options: RenderOptions) -> Iterator[str]:
-    """Yield why it is not known of some changes."""
+    """Yield the reasons why the answer is not known, with the number of changes."""
     reasons = Counter(row["why"] for row in rows if row["would_wait"] == "unknown")
     if not reasons:
         return
