@@ -120,6 +120,7 @@ class _Builder:
         self.count = self.seen = self.reported = 0
         self.aliases = 0
         self.aliased = 0  # values that aliases stand for
+        self.innermost: Any = None  # the event of the container that is being read
 
     def run(self) -> None:
         """Fill `documents`; raise Refused where the file cannot be followed any further."""
@@ -196,10 +197,12 @@ class _Builder:
         before = self.count
         if event.tag is not None or event.anchor is not None:
             self._named(event, node, None)
+        outer, self.innermost = self.innermost, event
         if isinstance(node, MappingNode):
             self._fill_mapping(node, depth + 1, row)
         else:
             self._fill_sequence(node, depth + 1, row)
+        self.innermost = outer
         if event.anchor is not None:
             self.anchors[event.anchor] = _Anchor(node, self.count - before + 1)
         return node
@@ -380,9 +383,14 @@ class _Builder:
             return conflict
         if mark and is_indented_by_tab(self.text, mark.index - mark.column):
             return make_error("R001", _TAB, where, fix=_NO_TABS)
-        if mark and opened and context.startswith("while parsing a flow"):
+        if mark and opened and self._is_open_bracket(opened):
             hidden = find_hidden_bracket(self.text, opened.index, mark.index, self.file)
             if hidden:
                 return hidden
         fix = next((fix for part, fix in _HINTS if part in problem), "")
         return make_error("R001", f"not YAML: {problem}", where, why=context, fix=fix)
+
+    def _is_open_bracket(self, mark: Any) -> bool:
+        """Return whether a mark is at the bracket that opens the innermost container."""
+        event = self.innermost
+        return bool(event and event.flow_style) and event.end_mark.index == mark.index + 1
