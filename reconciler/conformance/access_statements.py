@@ -9,11 +9,9 @@ from reconciler.conformance.statement import (
     Fact,
     Keys,
     OneOf,
-    Row,
     Statement,
     WholeNumber,
-    describe_answer,
-    only_g3,
+    describe_g3_answer,
 )
 
 _OK, _NO_CONTENT, _BAD = (Equal(code) for code in (200, 204, 400))
@@ -54,75 +52,63 @@ _ORGANIZATION: Final = Keys(
 )
 
 
-def _for_g3(*rows: tuple[str, str, str, Expectation]) -> tuple[Row, ...]:
-    return tuple((name, text, path, only_g3(expected)) for name, text, path, expected in rows)
-
-
 def _refuse(exchange: str, text: str, attr: Expectation) -> tuple[Statement, ...]:
-    return describe_answer(
+    return describe_g3_answer(
         exchange,
         "20",
-        *_for_g3(
-            ("status", text, "status", _BAD),
-            ("attr", "The answer says which field that is.", "body.attr", attr),
-        ),
+        ("status", text, "status", _BAD),
+        ("attr", "The answer says which field that is.", "body.attr", attr),
     )
 
 
 RULES: Final[tuple[Statement, ...]] = (
-    *describe_answer(
+    *describe_g3_answer(
         "rules.project",
         "20",
-        *_for_g3(
-            ("status", "The rules of a project can be read.", "status", _OK),
-            ("keys", "They come with the levels and bounds.", "body", _LISTING),
-            (
-                "levels",
-                "The levels of a project are none, member and admin.",
-                "body.available_access_levels",
-                Equal(["none", "member", "admin"]),
-            ),
-            (
-                "default",
-                "Without a rule everybody is an admin of a project.",
-                "body.default_access_level",
-                Equal("admin"),
-            ),
+        ("status", "The rules of a project can be read.", "status", _OK),
+        ("keys", "They come with the levels and bounds.", "body", _LISTING),
+        (
+            "levels",
+            "The levels of a project are none, member and admin.",
+            "body.available_access_levels",
+            Equal(["none", "member", "admin"]),
+        ),
+        (
+            "default",
+            "Without a rule everybody is an admin of a project.",
+            "body.default_access_level",
+            Equal("admin"),
         ),
     ),
-    *describe_answer(
+    *describe_g3_answer(
         "rules.types",
         "20",
-        *_for_g3(
-            ("status", "One call shows the rules of all resource types.", "status", _OK),
-            ("keys", "They come with the levels and bounds.", "body", _LISTING),
-            (
-                "levels",
-                "The levels of resource types are none, viewer, editor and manager.",
-                "body.available_access_levels",
-                Equal(["none", "viewer", "editor", "manager"]),
-            ),
+        ("status", "One call shows the rules of all resource types.", "status", _OK),
+        ("keys", "They come with the levels and bounds.", "body", _LISTING),
+        (
+            "levels",
+            "The levels of resource types are none, viewer, editor and manager.",
+            "body.available_access_levels",
+            Equal(["none", "viewer", "editor", "manager"]),
         ),
     ),
-    *describe_answer(
+    *describe_g3_answer(
         "rules.old_name",
         "20",
-        *_for_g3(("status", "global_access_controls is the old name of them.", "status", _OK)),
+        ("status", "global_access_controls is the old name of them.", "status", _OK),
     ),
-    *describe_answer(
+    *describe_g3_answer(
         "rules.set",
         "20",
-        *_for_g3(
-            ("status", "A rule is set with 200.", "status", _OK),
-            ("keys", "The answer is the rule.", "body", _RULE),
-            ("level", "It shows the level that was sent.", "body.access_level", Equal("viewer")),
-            ("object", "It is of no single object.", "body.resource_id", Equal(None)),
-            (
-                "creator",
-                "created_by is the id of a person.",
-                "body.created_by",
-                Equal(Fact("me")),
-            ),
+        ("status", "A rule is set with 200.", "status", _OK),
+        ("keys", "The answer is the rule.", "body", _RULE),
+        ("level", "It shows the level that was sent.", "body.access_level", Equal("viewer")),
+        ("object", "It is of no single object.", "body.resource_id", Equal(None)),
+        (
+            "creator",
+            "created_by is the id of a person.",
+            "body.created_by",
+            Equal(Fact("me")),
         ),
     ),
     *_refuse("rules.unknown_level", "An unknown level is 400.", Equal("access_level")),
@@ -133,47 +119,41 @@ RULES: Final[tuple[Statement, ...]] = (
     *_refuse(
         "rules.two_subjects", "A rule for a role and a member is 400.", OneOf((None, MISSING))
     ),
-    *describe_answer(
+    *describe_g3_answer(
         "rules.removed",
         "20",
-        *_for_g3(("status", "The level null removes a rule: 204.", "status", _NO_CONTENT)),
+        ("status", "The level null removes a rule: 204.", "status", _NO_CONTENT),
     ),
-    *describe_answer(
+    *describe_g3_answer(
         "rules.removed_again",
         "20",
-        *_for_g3(("status", "So it does where there is no rule.", "status", _NO_CONTENT)),
+        ("status", "So it does where there is no rule.", "status", _NO_CONTENT),
     ),
 )
 
 SETTINGS: Final[tuple[Statement, ...]] = (
-    *describe_answer(
+    *describe_g3_answer(
         "settings.project",
         "10.1",
-        *_for_g3(
-            ("status", "A project can be read.", "status", _OK),
-            ("keys", "The project's own endpoint shows its settings.", "body", _SETTINGS),
-        ),
+        ("status", "A project can be read.", "status", _OK),
+        ("keys", "The project's own endpoint shows its settings.", "body", _SETTINGS),
     ),
-    *describe_answer(
+    *describe_g3_answer(
         "settings.listed",
         "10.1",
-        *_for_g3(
-            ("status", "The projects of an organization can be listed.", "status", _OK),
-            (
-                "settings",
-                "The list does not show their settings.",
-                "body.results.0.feature_flag_policy_config",
-                Equal(MISSING),
-            ),
+        ("status", "The projects of an organization can be listed.", "status", _OK),
+        (
+            "settings",
+            "The list does not show their settings.",
+            "body.results.0.feature_flag_policy_config",
+            Equal(MISSING),
         ),
     ),
-    *describe_answer(
+    *describe_g3_answer(
         "settings.organization",
         "6.1",
-        *_for_g3(
-            ("status", "An organization can be read.", "status", _OK),
-            ("keys", "It shows who may do and see what.", "body", _ORGANIZATION),
-            ("count", "It counts its members.", "body.member_count", WholeNumber()),
-        ),
+        ("status", "An organization can be read.", "status", _OK),
+        ("keys", "It shows who may do and see what.", "body", _ORGANIZATION),
+        ("count", "It counts its members.", "body.member_count", WholeNumber()),
     ),
 )

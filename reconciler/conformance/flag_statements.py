@@ -4,9 +4,7 @@ from typing import Final
 
 from reconciler.conformance.statement import (
     MISSING,
-    ApiGeneration,
     Equal,
-    Expectation,
     Fact,
     Items,
     JsonText,
@@ -14,7 +12,7 @@ from reconciler.conformance.statement import (
     Text,
     by_generation,
     describe_answer,
-    only_g3,
+    describe_g3_answer,
     since_g2,
 )
 
@@ -141,183 +139,153 @@ FLAGS: Final[tuple[Statement, ...]] = (
 )
 
 
-def _for_g3(
-    *rows: tuple[str, str, str, Expectation],
-) -> tuple[tuple[str, str, str, dict[ApiGeneration, Expectation]], ...]:
-    return tuple((name, text, path, only_g3(expected)) for name, text, path, expected in rows)
-
-
 ROLLOUTS: Final[tuple[Statement, ...]] = (
-    *describe_answer(
+    *describe_g3_answer(
         "rollouts.stale",
         "9.9",
-        *_for_g3(
-            ("status", "A rollout for another version is 409, before the gate.", "status", _HELD),
-            ("code", "The code of that is conflict.", "body.code", Equal("conflict")),
-        ),
+        ("status", "A rollout for another version is 409, before the gate.", "status", _HELD),
+        ("code", "The code of that is conflict.", "body.code", Equal("conflict")),
     ),
-    *describe_answer(
+    *describe_g3_answer(
         "rollouts.filed",
         "9.9",
-        *_for_g3(
-            ("status", "The requests of a flag can be listed.", "status", _OK),
-            ("none", "A rollout for another version files nothing.", "body.count", Equal(0)),
-        ),
+        ("status", "The requests of a flag can be listed.", "status", _OK),
+        ("none", "A rollout for another version files nothing.", "body.count", Equal(0)),
     ),
-    *describe_answer(
+    *describe_g3_answer(
         "rollouts.held",
         "9.9",
-        *_for_g3(
-            ("status", "A rollout for the version is gated.", "status", _HELD),
-            ("code", "It files a request.", "body.code", Equal("approval_required")),
-        ),
+        ("status", "A rollout for the version is gated.", "status", _HELD),
+        ("code", "It files a request.", "body.code", Equal("approval_required")),
     ),
-    *describe_answer(
+    *describe_g3_answer(
         "rollouts.written",
         "9.9",
-        *_for_g3(
-            ("status", "Without a policy a rollout is written.", "status", _OK),
-            (
-                "rollout",
-                "It sets the percentage of one condition set.",
-                "body.filters.groups.0.rollout_percentage",
-                Equal(1),
-            ),
-            ("version", "It adds one to the version.", "body.version", Equal(2)),
+        ("status", "Without a policy a rollout is written.", "status", _OK),
+        (
+            "rollout",
+            "It sets the percentage of one condition set.",
+            "body.filters.groups.0.rollout_percentage",
+            Equal(1),
         ),
+        ("version", "It adds one to the version.", "body.version", Equal(2)),
     ),
-    *describe_answer(
+    *describe_g3_answer(
         "rollouts.repeated",
         "9.9",
-        *_for_g3(
-            ("status", "A rollout may be repeated.", "status", _OK),
-            ("version", "A repeated rollout writes nothing.", "body.version", Equal(2)),
-        ),
+        ("status", "A rollout may be repeated.", "status", _OK),
+        ("version", "A repeated rollout writes nothing.", "body.version", Equal(2)),
     ),
-    *describe_answer(
+    *describe_g3_answer(
         "rollouts.deleted",
         "9.9",
-        *_for_g3(
-            ("status", "A rollout of a deleted flag is 400.", "status", _BAD),
-            ("error", "The body of that is bare.", "body.error", Text()),
-        ),
+        ("status", "A rollout of a deleted flag is 400.", "status", _BAD),
+        ("error", "The body of that is bare.", "body.error", Text()),
     ),
 )
 
 HOLDOUTS: Final[tuple[Statement, ...]] = (
-    *describe_answer(
+    *describe_g3_answer(
         "holdouts.created",
         "16",
-        *_for_g3(
-            ("status", "A holdout is created with 201, ungated.", "status", _CREATED),
-            (
-                "variant",
-                "The server names the variant of each group.",
-                "body.filters.0.variant",
-                Equal(Fact("holdout_variant")),
-            ),
+        ("status", "A holdout is created with 201, ungated.", "status", _CREATED),
+        (
+            "variant",
+            "The server names the variant of each group.",
+            "body.filters.0.variant",
+            Equal(Fact("holdout_variant")),
         ),
     ),
-    *describe_answer(
+    *describe_g3_answer(
         "holdouts.described",
         "16.1",
-        *_for_g3(("status", "A description is not gated.", "status", _OK)),
+        ("status", "A description is not gated.", "status", _OK),
     ),
-    *describe_answer(
+    *describe_g3_answer(
         "holdouts.update",
         "16.1",
-        *_for_g3(
-            (
-                "status",
-                "A share is gated by a flag policy, whose conditions do not count.",
-                "status",
-                _HELD,
-            ),
-            ("detail", "The answer has the serializer form.", "body.detail", Text()),
-            (
-                "type",
-                "resource_type is experiment_holdout.",
-                "body.resource_type",
-                Equal("experiment_holdout"),
-            ),
-            (
-                "id",
-                "resource_id is the holdout's id as text.",
-                "body.resource_id",
-                Equal(Fact("holdout_id", as_text=True)),
-            ),
-            (
-                "action",
-                "action_key is the holdout's.",
-                "body.change_request.action_key",
-                Equal("experiment_holdout.update"),
-            ),
-            (
-                "share",
-                "The intent has the new share.",
-                f"{_INTENT}.gated_changes.exclusion_percentage",
-                Equal(6),
-            ),
-            (
-                "before",
-                "The intent has the old share.",
-                f"{_INTENT}.current_state.exclusion_percentage",
-                Equal(5),
-            ),
-            (
-                "experiments",
-                "The intent lists the experiments.",
-                f"{_INTENT}.affected_experiments",
-                Equal([]),
-            ),
+        (
+            "status",
+            "A share is gated by a flag policy, whose conditions do not count.",
+            "status",
+            _HELD,
+        ),
+        ("detail", "The answer has the serializer form.", "body.detail", Text()),
+        (
+            "type",
+            "resource_type is experiment_holdout.",
+            "body.resource_type",
+            Equal("experiment_holdout"),
+        ),
+        (
+            "id",
+            "resource_id is the holdout's id as text.",
+            "body.resource_id",
+            Equal(Fact("holdout_id", as_text=True)),
+        ),
+        (
+            "action",
+            "action_key is the holdout's.",
+            "body.change_request.action_key",
+            Equal("experiment_holdout.update"),
+        ),
+        (
+            "share",
+            "The intent has the new share.",
+            f"{_INTENT}.gated_changes.exclusion_percentage",
+            Equal(6),
+        ),
+        (
+            "before",
+            "The intent has the old share.",
+            f"{_INTENT}.current_state.exclusion_percentage",
+            Equal(5),
+        ),
+        (
+            "experiments",
+            "The intent lists the experiments.",
+            f"{_INTENT}.affected_experiments",
+            Equal([]),
         ),
     ),
-    *describe_answer(
+    *describe_g3_answer(
         "holdouts.pending",
         "16.1",
-        *_for_g3(
-            ("status", "A second change waits for the first.", "status", _HELD),
-            (
-                "code",
-                "The code is change_request_pending.",
-                "body.code",
-                Equal("change_request_pending"),
-            ),
+        ("status", "A second change waits for the first.", "status", _HELD),
+        (
+            "code",
+            "The code is change_request_pending.",
+            "body.code",
+            Equal("change_request_pending"),
         ),
     ),
-    *describe_answer(
+    *describe_g3_answer(
         "holdouts.delete",
         "16.2",
-        *_for_g3(
-            ("status", "Deleting a holdout is gated.", "status", _HELD),
-            ("detail", "The answer has the viewset form.", "body.detail", Equal(MISSING)),
-            (
-                "deleted",
-                "The intent says that it is deleted.",
-                f"{_INTENT}.gated_changes",
-                Equal({"deleted": True}),
-            ),
+        ("status", "Deleting a holdout is gated.", "status", _HELD),
+        ("detail", "The answer has the viewset form.", "body.detail", Equal(MISSING)),
+        (
+            "deleted",
+            "The intent says that it is deleted.",
+            f"{_INTENT}.gated_changes",
+            Equal({"deleted": True}),
         ),
     ),
-    *describe_answer(
+    *describe_g3_answer(
         "holdouts.delete_pending",
         "5.4",
-        *_for_g3(
-            ("status", "A second delete waits for the first.", "status", _HELD),
-            ("error", "The viewset form of a pending request has an error.", "body.error", Text()),
-            (
-                "request",
-                "It shows the request as existing_change_request.",
-                "body.existing_change_request.action_key",
-                Equal("experiment_holdout.delete"),
-            ),
+        ("status", "A second delete waits for the first.", "status", _HELD),
+        ("error", "The viewset form of a pending request has an error.", "body.error", Text()),
+        (
+            "request",
+            "It shows the request as existing_change_request.",
+            "body.existing_change_request.action_key",
+            Equal("experiment_holdout.delete"),
         ),
     ),
-    *describe_answer(
+    *describe_g3_answer(
         "holdouts.deleted",
         "16",
-        *_for_g3(
-            ("status", "Without a policy a holdout is deleted with 204.", "status", _NO_CONTENT)
-        ),
+        ("status", "Without a policy a holdout is deleted with 204.", "status", _NO_CONTENT),
     ),
 )

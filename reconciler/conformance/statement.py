@@ -258,6 +258,14 @@ def describe_answer(
     )
 
 
+def describe_g3_answer(
+    exchange: str, section: str, *rows: tuple[str, str, str, Expectation]
+) -> tuple[Statement, ...]:
+    """Return statements about a call that only the third generation has."""
+    newest = ((name, text, path, only_g3(expected)) for name, text, path, expected in rows)
+    return describe_answer(exchange, section, *newest)
+
+
 def by_generation(
     *,
     g1: Expectation | None = None,
