@@ -171,7 +171,7 @@ def check_fresh(rows, requests):
             and not (other["request"] == begin and "@before" in fault.get(begin, ""))
             and not (other["request"] == end != row["request"] and "@after" in fault.get(end, ""))
             and changed(other) & changed(row)
-            and not _applied_by(other, rows)
+            and not applied_by(other, rows)
         ]
         need(not between, "I7-overwritten-in-one-run", (between, row))
 
@@ -205,7 +205,7 @@ def _unseen(other, row, requests):
     return other["request"] == row["request"] or (looked_again and other["request"] >= read[-1])
 
 
-def _applied_by(row, rows):
+def applied_by(row, rows):
     """Whether a row is an approved change of ours, which stands under the voter's name."""
     return any(
         kind_of(one) == "ChangeRequest"

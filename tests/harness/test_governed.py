@@ -1,13 +1,11 @@
 """Access rules, settings and holdouts: faults, kills, people beside them; then it converges."""
 
-import signal
-
 import pytest
 
 from tests.effort import cross, effort
-from tests.harness import campaign, child, governed
+from tests.harness import campaign, governed
 from tests.harness.campaign import ODD_ANSWERS, SPOILS_READ, SPOILS_WRITE, rule
-from tests.harness.test_kill import begin, hung, journal_has_every_write
+from tests.harness.test_kill import killed_at
 from tests.harness.test_single_faults import shown
 
 WRITES = [
@@ -94,19 +92,6 @@ def test_random_worlds_under_random_faults(shared_sandbox, folder, chunk):
             )
         except AssertionError as error:
             pytest.fail(f"number={number}\n{error}")
-
-
-def killed_at(sandbox, folder, made, hit, point):
-    driver = begin(sandbox, folder, made)
-    driver.faults([rule("*", "*", hit, "hang", point)])
-    running = child.start(driver, "apply", "--yes", "--format", "json")
-    if hung(sandbox, running.running):
-        running.kill(signal.SIGKILL)
-    running.result()
-    journal_has_every_write(driver, sandbox.requests())
-    driver.faults([])
-    driver.log = sandbox.requests()
-    campaign.converge(driver, made)
 
 
 @pytest.mark.parametrize(("hit", "point"), cross(range(1, REQUESTS + 1), ["before", "after"], 2))

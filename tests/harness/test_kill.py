@@ -47,6 +47,7 @@ def journal_has_every_write(driver, requests):
 
 
 def killed_at(sandbox, folder, made, hit, point):
+    """Kill the first apply at a request; then it converges."""
     driver = begin(sandbox, folder, made)
     driver.faults([campaign.rule("*", "*", hit, "hang", point)])
     running = child.start(driver, "apply", "--yes", "--format", "json")

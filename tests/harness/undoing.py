@@ -171,7 +171,7 @@ class Undoing:
                 for other in ledger[self.rows : number]
                 if other["object"] == row["object"]
                 and other["user"] != CI
-                and not oracle._applied_by(other, ledger)
+                and not oracle.applied_by(other, ledger)
                 and oracle.changed(other) & oracle.changed(row) - {"version", "updated_at"}
             ]
             need(not earlier, "undo-overwrites", (earlier, row))

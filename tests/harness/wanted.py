@@ -1,10 +1,7 @@
 """What documents want, and what of it is there: plain values, without code of the program."""
 
 SERVERS_OWN = {"updated_at", "version", "last_modified_by", "created_at"}
-SETTINGS = {  # fields of the files -> of the API, where they differ
-    "feature_flag_policy": "feature_flag_policy_config",
-    "week_start_day": "week_start_day",
-}
+SETTINGS = {"feature_flag_policy": "feature_flag_policy_config"}  # where the API's name differs
 DAYS = {"sunday": 0, "monday": 1}
 
 
