@@ -1,12 +1,13 @@
 """Read the files of rules: YAML, schema, duplicate IDs. Expressions are compiled elsewhere."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from reconciler.config.address_patterns import check_patterns
 from reconciler.config.schema import validator
 from reconciler.config.schema.errors import explain_errors
 from reconciler.config.yaml import reader
@@ -20,7 +21,6 @@ from reconciler.files.text import (
     split_lines,
 )
 from reconciler.files.working_tree import Tree, make_refusal
-from reconciler.kinds import KINDS
 from reconciler.model import (
     Document,
     Finding,
@@ -33,7 +33,6 @@ from reconciler.model import (
     parse_time,
     strip_positions,
 )
-from reconciler.suggest import closest_match
 
 _SCHEMA: Final = "rules"
 _EFFECTS: Final = tuple(RuleEffect)
@@ -124,7 +123,7 @@ class _RuleLoader:
             self.findings.append(make_error("R005", message, source, fix=fix))
             return None
         count = len(self.findings)
-        self.findings.extend(_check_patterns(node))
+        self.findings.extend(check_patterns(node, "select"))
         tests = [self._build_test(test, node["id"]) for test in node.get("tests", ())]
         if len(self.findings) > count:
             return None
@@ -176,21 +175,6 @@ def _is_moment(text: str) -> bool:
         return False
 
 
-def _check_patterns(node: MappingNode) -> Iterator[Finding]:
-    """Yield an error for each pattern of an unknown kind, which would select nothing."""
-    for index, pattern in enumerate(node.get("select", ())):
-        kind, slash, _ = pattern.partition("/")
-        if "*" in kind or (slash and kind in KINDS):
-            continue
-        match = closest_match(kind, KINDS)
-        fix = f'did you mean "{match}/…"?' if match else f"one of {', '.join(KINDS)}, or `*`"
-        message, place = (
-            f'no address begins with "{kind}{slash}"',
-            node["select"].value_source(index),
-        )
-        yield make_error("R005", message, place, fix=fix, width=len(kind))
-
-
 def _map_expression(text: str, place: Source, lines: Sequence[str]) -> Iterator[Segment]:
     """Yield where each part of an expression is in its file, for the places of its errors."""
     if not 0 < place.line <= len(lines):
@@ -198,7 +182,8 @@ def _map_expression(text: str, place: Source, lines: Sequence[str]) -> Iterator[
     head = lines[place.line - 1][place.column - 1 :]
     is_block = head[:1] in {"|", ">"}
     if not is_block:
-        yield Segment(1, 1, replace_column(place, place.column + (head[:1] in {'"', "'"})))
+        column = place.column + (head[:1] in {'"', "'"})
+        yield Segment(1, 1, replace(place, column=column))
     start = place.line + 1
     written = _list_content(lines, start)
     if head[:1] == "|":
@@ -215,14 +200,9 @@ def _map_expression(text: str, place: Source, lines: Sequence[str]) -> Iterator[
         column += len(part) + 1
 
 
-def replace_column(place: Source, column: int) -> Source:
-    """Return the same line of a file, at another column."""
-    return Source(place.file, place.line, column)
-
-
 def _list_content(lines: Sequence[str], start: int) -> Iterator[tuple[int, int, str]]:
     """Yield number, first column and text of each line from `start` on; lines count from 1."""
     for number in range(start, len(lines) + 1):
         line = lines[number - 1]
-        part: Any = line.strip()
+        part = line.strip()
         yield number, line.find(part) + 1, part

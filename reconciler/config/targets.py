@@ -7,11 +7,11 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+from reconciler.config.address_patterns import check_address_kind, check_patterns
 from reconciler.config.documents.overlays import merge_mappings
 from reconciler.config.documents.target_names import TargetNames
 from reconciler.files.text import make_error
 from reconciler.files.working_tree import find_git_root
-from reconciler.kinds import KINDS
 from reconciler.model import Finding, Hold, MappingNode, SequenceNode, Source, parse_time
 from reconciler.suggest import closest_match
 
@@ -117,7 +117,7 @@ def _build_target(
     name: str, values: Any, file: Path, given: tuple[Path, ...], findings: list[Finding]
 ) -> Target:
     own = _resolve_paths(values, "paths", file, [] if given else findings) or (file.parent,)
-    findings.extend(_check_ignored(values))
+    findings.extend(check_patterns(values, "ignore"))
     findings.extend(_check_projects(values))
     return Target(
         name,
@@ -136,7 +136,7 @@ def _build_target(
         rate_limit=RequestLimits(**values.get("rate_limit", {})),
         notify=tuple(values.get("notify", ())),
         needs=tuple(values.get("needs", ())),
-        holds=read_holds(values, findings, lambda hold: _check_address_kind(hold, "address")),
+        holds=read_holds(values, findings, lambda hold: check_address_kind(hold, "address")),
         written=values,
     )
 
@@ -192,23 +192,6 @@ def _build_guardrails(node: MappingNode | None) -> Guardrails:
     if node is None:
         return Guardrails()
     return Guardrails(**node, written=node)
-
-
-def _check_ignored(node: Any) -> Iterator[Finding]:
-    """Yield an error for each pattern of an unknown kind, which would ignore nothing."""
-    for index in range(len(node.get("ignore", ()))):
-        yield from _check_address_kind(node["ignore"], index)
-
-
-def _check_address_kind(node: Any, key: str | int) -> Iterator[Finding]:
-    """Yield an error if the address pattern at a place has an unknown kind."""
-    kind, slash, _ = node[key].partition("/")
-    if "*" in kind or (slash and kind in KINDS):
-        return
-    match = closest_match(kind, KINDS)
-    fix = f'did you mean "{match}/…"?' if match else f"one of {', '.join(KINDS)}, or `*`"
-    message = f'no address begins with "{kind}{slash}"'
-    yield make_error("R005", message, node.value_source(key), fix=fix, width=len(kind))
 
 
 def _resolve_paths(node: Any, key: str, file: Path, findings: list[Finding]) -> tuple[Path, ...]:

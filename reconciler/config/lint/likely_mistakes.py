@@ -69,10 +69,7 @@ def drop_quoted_texts(
         source = finding.source
         if finding.code == PLAIN_TEXT and source is not None:
             lines = lines_of(source.file) or ()
-            if (
-                not source.line <= len(lines)
-                or lines[source.line - 1][source.column - 1] in "\"'|>"
-            ):
+            if source.line > len(lines) or lines[source.line - 1][source.column - 1] in "\"'|>":
                 continue
         yield finding
 
