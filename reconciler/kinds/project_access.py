@@ -120,7 +120,7 @@ def build_requests(kind: Kind, write: Write) -> tuple[Request, ...]:
     live = _index_rules(to_spec(write.live)) if write.live is not None else {}
     wanted = dict.fromkeys(live) if write.action is Action.DELETE else _complete(write.spec, live)
     changed = [rule for rule, level in wanted.items() if level != live.get(rule)]
-    changed.sort(key=lambda rule: (*_find_turn(rule, wanted[rule], live), rule))
+    changed.sort(key=lambda rule: (_find_turn(rule, wanted[rule], live), rule))
     return tuple(_build_call(kind, write, rule, wanted[rule]) for rule in changed)
 
 
@@ -153,13 +153,14 @@ def _complete(spec: Spec, live: _Rules) -> dict[tuple[str, _Subject], str | None
     return wanted
 
 
-def _find_turn(rule: tuple[str, _Subject], level: str | None, live: _Rules) -> tuple[int]:
+def _find_turn(rule: tuple[str, _Subject], level: str | None, live: _Rules) -> int:
+    """Return the position of a call among the others."""
     _, (group, _) = rule
-    if level is None:
-        return ({DEFAULT: 3, ROLES: 4, MEMBERS: 5}[group],)
-    if group == MEMBERS and (rule not in live or level == ADMIN):
-        return (0,)
-    return ({ROLES: 1, DEFAULT: 2, MEMBERS: 5}[group] if level == ADMIN or group != ROLES else 4,)
+    if group == MEMBERS:
+        return 0 if level == ADMIN or (level is not None and rule not in live) else 5
+    if group == ROLES:
+        return 1 if level == ADMIN else 4
+    return 3 if level is None else 2
 
 
 def _build_call(kind: Kind, write: Write, rule: tuple[str, _Subject], level: str | None) -> Request:

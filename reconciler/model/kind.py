@@ -52,7 +52,7 @@ class Reference:
 
     path: str
     kind: str
-    id_field: str = "id"  # for people also `uuid`, or `membership`
+    id_field: str = "id"
     orders: bool = True
     scope: Scope = Scope.ORGANIZATION
     takes_ids: bool = False
