@@ -104,10 +104,7 @@ def _locate_project(tx: Transaction, *, user: User, token: Token, ref: str) -> L
     member = people.find_membership(tx, organization.id, user.id)
     if member is None:
         raise forbidden()
-    if not people.can_enter(project, member):
-        raise forbidden("You don't have access to the project.")
-    is_bound = member.level < ADMIN and bool(project.access_controls)
-    if is_bound and people.find_access_level(tx, project, member, "project") == "none":
+    if not people.can_enter(project, member) or people.is_kept_out(tx, project, member):
         raise forbidden("You don't have access to the project.")
     _require_key_permission(organization, member)
     _require_verified_domain(organization, user)

@@ -3,7 +3,6 @@
 from reconciler.sandbox.rules.products import holdouts
 from reconciler.sandbox.store import people
 from reconciler.sandbox.store.model import (
-    ADMIN,
     ChangeRequest,
     Flag,
     Membership,
@@ -32,8 +31,7 @@ def _may_edit(
 ) -> bool:
     """Return whether the access rules let a member edit the kind of resource, and the flag."""
     kind = "experiment" if request.action_key in holdouts.ACTIONS else "feature_flag"
-    bound = member.level < ADMIN and project.access_controls
-    if bound and people.find_access_level(tx, project, member, "project") == "none":
+    if people.is_kept_out(tx, project, member):
         return False
     flag = tx.get(Flag, request.intent.get("flag_id"))
     return people.may_edit_object(tx, project, member, kind) and (

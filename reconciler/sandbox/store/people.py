@@ -119,6 +119,13 @@ def may_edit_object(
     )
 
 
+def is_kept_out(tx: Transaction, project: Project, member: Membership) -> bool:
+    """Return whether rules keep a member out of a project; never an admin or owner."""
+    if member.level >= ADMIN or not project.access_controls:
+        return False
+    return find_access_level(tx, project, member, "project") == "none"
+
+
 def is_project_admin(tx: Transaction, project: Project, member: Membership) -> bool:
     """Return whether rules make a member a project admin, which everybody is without a rule."""
     level = find_access_level(tx, project, member, "project")
