@@ -57,7 +57,7 @@ def _refuse(exchange: str, text: str, attr: Expectation) -> tuple[Statement, ...
         exchange,
         "20",
         ("status", text, "status", _BAD),
-        ("attr", "The answer says which field that is.", "body.attr", attr),
+        ("attr", "The answer names the field.", "body.attr", attr),
     )
 
 
@@ -95,7 +95,7 @@ RULES: Final[tuple[Statement, ...]] = (
     *describe_g3_answer(
         "rules.old_name",
         "20",
-        ("status", "global_access_controls is the old name of them.", "status", _OK),
+        ("status", "global_access_controls is the old name of that path.", "status", _OK),
     ),
     *describe_g3_answer(
         "rules.set",
@@ -103,7 +103,7 @@ RULES: Final[tuple[Statement, ...]] = (
         ("status", "A rule is set with 200.", "status", _OK),
         ("keys", "The answer is the rule.", "body", _RULE),
         ("level", "It shows the level that was sent.", "body.access_level", Equal("viewer")),
-        ("object", "It is of no single object.", "body.resource_id", Equal(None)),
+        ("object", "Its resource_id is null.", "body.resource_id", Equal(None)),
         (
             "creator",
             "created_by is the id of a person.",
@@ -127,7 +127,7 @@ RULES: Final[tuple[Statement, ...]] = (
     *describe_g3_answer(
         "rules.removed_again",
         "20",
-        ("status", "So it does where there is no rule.", "status", _NO_CONTENT),
+        ("status", "Where there is no rule, null is 204 too.", "status", _NO_CONTENT),
     ),
 )
 
@@ -153,7 +153,7 @@ SETTINGS: Final[tuple[Statement, ...]] = (
         "settings.organization",
         "6.1",
         ("status", "An organization can be read.", "status", _OK),
-        ("keys", "It shows who may do and see what.", "body", _ORGANIZATION),
+        ("keys", "It shows what members may do and see.", "body", _ORGANIZATION),
         ("count", "It counts its members.", "body.member_count", WholeNumber()),
     ),
 )
