@@ -14,7 +14,6 @@ from reconciler.apply.progress import (
     WorkerContext,
     begin_again,
     end_change,
-    to_problem,
 )
 from reconciler.errors import APPLY_AGAIN, ReconcilerError
 from reconciler.kinds import KINDS
@@ -28,6 +27,7 @@ from reconciler.model import (
     Result,
     get_root,
     join_sentences,
+    to_problem,
 )
 from reconciler.posthog.approval_polling import GONE
 

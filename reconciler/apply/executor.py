@@ -17,7 +17,6 @@ from reconciler.apply.progress import (
     WorkerContext,
     begin_change,
     list_partly_written,
-    to_problem,
 )
 from reconciler.apply.status import RunStatus
 from reconciler.errors import APPLY_AGAIN, ReconcilerError
@@ -32,6 +31,7 @@ from reconciler.model import (
     Plan,
     Problem,
     Result,
+    to_problem,
 )
 from reconciler.planfile import results
 from reconciler.posthog.approval_polling import RequestKey, Watch

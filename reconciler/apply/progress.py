@@ -7,7 +7,6 @@ from typing import Protocol
 
 from reconciler.apply.ids import IdTable
 from reconciler.apply.journal import Journal
-from reconciler.errors import ReconcilerError
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Action,
@@ -137,11 +136,6 @@ def begin_again(progress: Progress, change: Change) -> Progress:
     """Begin a change that was planned again; what was sent and written before still counts."""
     fresh = begin_change(change)
     return replace(fresh, attempts=progress.attempts, written=progress.written, note=progress.note)
-
-
-def to_problem(error: ReconcilerError) -> Problem:
-    """Return an error as part of an outcome."""
-    return Problem(error.what, error.why, error.state, error.fix)
 
 
 def list_written_fields(

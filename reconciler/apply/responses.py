@@ -9,7 +9,6 @@ from reconciler.apply.progress import (
     Progress,
     WorkerContext,
     begin_again,
-    to_problem,
 )
 from reconciler.errors import (
     APPLY_AGAIN,
@@ -38,6 +37,7 @@ from reconciler.model import (
     Result,
     Verdict,
     Write,
+    to_problem,
 )
 from reconciler.posthog.retry import CIRCUIT, STOPPED
 

@@ -8,10 +8,10 @@ from reconciler.cli.notifications import requests as notify_requests
 from reconciler.cli.parsing import guardrail_options
 from reconciler.cli.parsing.guardrail_options import GuardrailOptions
 from reconciler.cli.session import Session
+from reconciler.model import ExitCode
 from reconciler.operations import plan as operations_plan
 from reconciler.operations import record_base as operations_record
 from reconciler.plan.guardrails import apply_refusals
-from reconciler.planfile import results
 
 
 @click.command("apply", epilog="Example: reconciler apply --yes --select 'FeatureFlag/acme/Web/*'")
@@ -95,7 +95,7 @@ def command(
             on_outcome=notify_filed,
         )
         code = execution.run(session, writer, planned, world, running)
-    if source.is_undo and code in {0, results.WAITING}:
+    if source.is_undo and code in {ExitCode.DONE, ExitCode.WAITING}:
         session.note(
             "the files still declare what was reverted, and the next apply of them writes it "
             "again: merge what `reconciler undo … --patch` prints"

@@ -20,10 +20,9 @@ from reconciler.cli.session import Session
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.files import result_files
 from reconciler.fleet import combine
-from reconciler.model import Finding, FleetMode, Severity
+from reconciler.model import ExitCode, Finding, FleetMode, Severity
 from reconciler.render.shared.options import RenderOptions
 
-DIFFERENCES, WAITING = 2, 3
 FLEET, MERGE = "fleet", "merge"
 COMMANDS = ("plan", "apply", "drift", "validate", FLEET)
 RESULTS = ("changes", "drift", "waiting")  # that --fail-on can turn into failures
@@ -263,8 +262,8 @@ def _try(session: Session, report: Callable[[], None]) -> None:
 
 def _choose_exit_code(code: int, name: str, fail_on: Sequence[str]) -> int:
     """Return the exit code of the step: results fail it only where that was asked for."""
-    if code == WAITING:
+    if code == ExitCode.WAITING:
         return code if "waiting" in fail_on else 0
-    if code == DIFFERENCES:
+    if code == ExitCode.DIFFERENCES:
         return code if ("drift" if name == "drift" else "changes") in fail_on else 0
     return code

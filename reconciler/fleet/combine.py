@@ -18,7 +18,7 @@ from reconciler.fleet import target_folder
 from reconciler.fleet.causes import CauseGroups
 from reconciler.fleet.waiting import WaitingRequests
 from reconciler.model import (
-    INTERRUPTED,
+    ExitCode,
     FleetMode,
     FleetReport,
     Problem,
@@ -78,7 +78,7 @@ def combine_targets(
         targets=tuple(results),
         causes=groups.list_causes(),
         waiting=requests.list_by_expiry(),
-        exit_code=INTERRUPTED if interrupted else code,
+        exit_code=ExitCode.INTERRUPTED if interrupted else code,
         shard=shard,
     )
 
@@ -99,7 +99,7 @@ def merge_folders(places: Sequence[Path]) -> MergedReport:
         folders,
         mode=first.mode,
         commit=first.commit,
-        interrupted=any(part.exit_code == INTERRUPTED for _, part in parts),
+        interrupted=any(part.exit_code == ExitCode.INTERRUPTED for _, part in parts),
     )
     missing = _report_missing(part for _, part in parts)
     results = sorted((*report.targets, *missing), key=lambda result: result.target)
@@ -191,7 +191,7 @@ def _report_missing(parts: Iterable[FleetReport]) -> list[TargetResult]:
     return [
         TargetResult(
             target,
-            1,
+            ExitCode.FAILED,
             error=Problem(
                 "there is no report",
                 where,

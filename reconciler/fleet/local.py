@@ -18,7 +18,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.fleet import target_folder
 from reconciler.fleet.target_run import RunControl, TargetRun, TargetRunner
 from reconciler.fleet.waves import Skipped, Waves
-from reconciler.model import INTERRUPTED, Problem, TargetResult, format_duration
+from reconciler.model import ExitCode, Problem, TargetResult, format_duration, to_problem
 
 _MARGIN_S: Final = 2.0  # for a run that was stopped, beyond what it says that it takes
 _NOTHING: Final = "nothing was contacted, nothing was written"
@@ -167,15 +167,15 @@ class LocalFleet:
         """Yield the result of a run, and of the targets that are skipped because of it."""
         result = TargetResult(
             ended.target,
-            1 if ended.code is None else ended.code,
+            ExitCode.FAILED if ended.code is None else ended.code,
             seconds=self._clock() - running.started,
             requests=running.control.requests,
             error=self._find_problem(running, ended),
         )
         if running.has_timed_out:
-            result = replace(result, exit_code=1)
+            result = replace(result, exit_code=ExitCode.FAILED)
         elif ended.crash is None and ended.code is None:
-            result = replace(result, exit_code=INTERRUPTED, error=None)
+            result = replace(result, exit_code=ExitCode.INTERRUPTED, error=None)
         is_whole = ended.code is not None and _has_summary(running.run.report)
         if result.error is not None or not is_whole:
             _keep(running.run, result)
@@ -200,8 +200,7 @@ class LocalFleet:
             why = ended.crash.strerror or str(ended.crash)
             return Problem("its report cannot be written", why, _NOTHING, _ANOTHER_FOLDER)
         if isinstance(ended.crash, ReconcilerError):
-            error = ended.crash
-            return Problem(error.what, error.why, error.state, error.fix)
+            return to_problem(ended.crash)
         if ended.crash is not None:
             name = type(ended.crash).__name__
             return Problem(
@@ -210,7 +209,7 @@ class LocalFleet:
                 _UNKNOWN_STATE,
                 f"run `reconciler {running.run.mode}` for this target with RECONCILER_DEBUG=1",
             )
-        if ended.code is not None and ended.code != INTERRUPTED:
+        if ended.code is not None and ended.code != ExitCode.INTERRUPTED:
             return None if _has_summary(running.run.report) else _describe_early_end(ended.code)
         return None
 

@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reconciler.model import FleetMode
+from reconciler.model import ExitCode, FleetMode
 
-_DIFFERENCES = 2
 _SUCCEEDS_WITH_DIFFERENCES = frozenset({FleetMode.PLAN, FleetMode.DRIFT})
 
 
@@ -75,8 +74,8 @@ class Waves:
 
 def is_success(mode: FleetMode, exit_code: int | None) -> bool:
     """Return whether the targets that need one may start after it has ended so."""
-    differs = exit_code == _DIFFERENCES and mode in _SUCCEEDS_WITH_DIFFERENCES
-    return exit_code == 0 or differs
+    differs = exit_code == ExitCode.DIFFERENCES and mode in _SUCCEEDS_WITH_DIFFERENCES
+    return exit_code == ExitCode.DONE or differs
 
 
 def describe_unmet(needed: str, exit_code: int | None) -> str:

@@ -34,7 +34,6 @@ from reconciler.model.attribution import (
 )
 from reconciler.model.findings import Finding, Rule, RuleEffect, RuleTest, Segment, Severity
 from reconciler.model.fleet import (
-    INTERRUPTED,
     DriftCause,
     FleetMode,
     FleetReport,
@@ -72,7 +71,15 @@ from reconciler.model.kind import (
     parse_id,
 )
 from reconciler.model.list_changes import ItemChange, ListChange
-from reconciler.model.outcomes import Detail, Outcome, Problem, Result, join_sentences
+from reconciler.model.outcomes import (
+    Detail,
+    ExitCode,
+    Outcome,
+    Problem,
+    Result,
+    join_sentences,
+    to_problem,
+)
 from reconciler.model.plan import (
     Action,
     Cause,
@@ -165,7 +172,6 @@ __all__ = [
     "HOLDOUT_ACTIONS",
     "ID",
     "IDENTITIES",
-    "INTERRUPTED",
     "LEFT_OUT",
     "LEVELS",
     "MAPPINGS",
@@ -192,6 +198,7 @@ __all__ = [
     "Document",
     "DriftCause",
     "Entry",
+    "ExitCode",
     "FieldChange",
     "FieldMove",
     "Finding",
@@ -298,5 +305,6 @@ __all__ = [
     "shorten_commit",
     "sort_keys",
     "strip_positions",
+    "to_problem",
     "worst_exit_code",
 ]

@@ -10,11 +10,16 @@ from typing import Any, Final
 
 from reconciler.model.address import Address
 from reconciler.model.findings import Finding
-from reconciler.model.outcomes import Outcome, Problem
+from reconciler.model.outcomes import ExitCode, Outcome, Problem
 from reconciler.model.plan import Plan
 
-INTERRUPTED: Final = 130
-_WORST_FIRST: Final = (1, 4, 3, 2, 0)  # exit codes of a target (docs/exit-codes.md)
+_WORST_FIRST: Final = (
+    ExitCode.FAILED,
+    ExitCode.REFUSED,
+    ExitCode.WAITING,
+    ExitCode.DIFFERENCES,
+    ExitCode.DONE,
+)
 
 
 class FleetMode(StrEnum):
@@ -161,8 +166,8 @@ def worst_exit_code(codes: Iterable[int | None]) -> int:
     A code that no command promises, such as that of a killed process, counts as 1.
     """
     ended = {code for code in codes if code is not None}
-    if INTERRUPTED in ended:
-        return INTERRUPTED
+    if ExitCode.INTERRUPTED in ended:
+        return ExitCode.INTERRUPTED
     if not ended <= set(_WORST_FIRST):
-        return 1
-    return next((code for code in _WORST_FIRST if code in ended), 0)
+        return ExitCode.FAILED
+    return next((code for code in _WORST_FIRST if code in ended), ExitCode.DONE)

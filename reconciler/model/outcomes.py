@@ -1,12 +1,24 @@
 """Define outcomes: what happened to each change of a plan. Values only."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
+from reconciler.errors import ReconcilerError
 from reconciler.model.address import Address
 from reconciler.model.approvals import Awaited
 from reconciler.model.plan import Action
 from reconciler.model.resources import Payload
+
+
+class ExitCode(IntEnum):
+    """Name the exit codes of commands (docs/exit-codes.md); errors name their own."""
+
+    DONE = 0
+    FAILED = 1
+    DIFFERENCES = 2
+    WAITING = 3
+    REFUSED = 4
+    INTERRUPTED = 130
 
 
 class Result(StrEnum):
@@ -39,6 +51,11 @@ class Problem:
     why: str = ""
     state: str = ""
     fix: str = ""
+
+
+def to_problem(error: ReconcilerError) -> Problem:
+    """Return an error as part of an outcome."""
+    return Problem(error.what, error.why, error.state, error.fix)
 
 
 @dataclass(frozen=True, slots=True)

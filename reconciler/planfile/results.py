@@ -14,6 +14,7 @@ from reconciler.model import (
     Address,
     Change,
     Detail,
+    ExitCode,
     Finding,
     Outcome,
     Plan,
@@ -24,9 +25,6 @@ from reconciler.model import (
 )
 from reconciler.planfile import codec, digest
 
-FAILED: Final = 1
-WAITING: Final = 3
-REFUSED: Final = 4
 _TOLD: Final = frozenset(  # beside errors
     {"approved-by-author", "author-unknown", "requester-without-access"}
 )
@@ -132,15 +130,15 @@ def choose_exit_code(rows: Collection[Outcome], plan: Plan, *, guarded: Collecti
     results = {row.result for row in rows}
     open_ended = any(row.detail in _OPEN for row in rows)
     broken = any(finding.code not in guarded for finding in plan.errors)
-    code = 0
+    code = ExitCode.DONE
     if find_incidents(rows) or Result.FAILED in results or open_ended or broken:
-        code = FAILED
+        code = ExitCode.FAILED
     elif Result.REFUSED in results:
-        code = REFUSED
+        code = ExitCode.REFUSED
     elif Result.WAITING in results:
-        code = WAITING
+        code = ExitCode.WAITING
     elif Result.SKIPPED in results:
-        code = FAILED
+        code = ExitCode.FAILED
     return code
 
 

@@ -98,7 +98,7 @@ MUTANTS = [
            "if result in {Result.DONE, Result.UNCHANGED} or change.action is Action.DELETE:",
            "if True:", PARTLY),
     mutant("let a plan that apply refuses end as a success", "plan/guardrails/apply_refusals.py",
-           "        return results.REFUSED\n", "        return 0\n", AGREED),
+           "        return ExitCode.REFUSED\n", "        return 0\n", AGREED),
     mutant("call what somebody added to a role our own work", "plan/diff/three_way.py",
            "if not base_items & desired_items <= live_items <= base_items | desired_items:", "if False:", WAITING),
     # the write protocol

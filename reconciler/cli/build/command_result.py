@@ -8,13 +8,12 @@ from typing import Any, Final
 
 from reconciler.cli.build.result import format_flag
 from reconciler.files import repo_paths
-from reconciler.model import LEFT_OUT, Finding, Plan, Severity
+from reconciler.model import LEFT_OUT, ExitCode, Finding, Plan, Severity
 from reconciler.planfile import codec
 from reconciler.render import markdown
 from reconciler.render import text as render_text
 from reconciler.render.shared import attribution, phrases
 
-_DIFFERENCES: Final = 2
 _LISTED: Final = 50  # findings of an error that a comment has room for
 
 
@@ -55,7 +54,7 @@ class CommandResult:
     @property
     def has_drift(self) -> bool:
         """Return whether drift was found."""
-        return self.code == _DIFFERENCES
+        return self.code == ExitCode.DIFFERENCES
 
     @property
     def outputs(self) -> dict[str, str]:
@@ -74,7 +73,7 @@ class CommandResult:
     @property
     def is_measured(self) -> bool:
         """Return whether the drift is known."""
-        return self.code in {0, _DIFFERENCES}
+        return self.code in {ExitCode.DONE, ExitCode.DIFFERENCES}
 
     def describe_clean(self) -> str | None:
         """Return why the issue is closed; None if not all of the drift was asked for."""

@@ -14,6 +14,7 @@ from reconciler.files import repo_paths
 from reconciler.fleet import combine, target_folder
 from reconciler.model import (
     LEFT_OUT,
+    ExitCode,
     Finding,
     FleetMode,
     FleetReport,
@@ -24,7 +25,6 @@ from reconciler.model import (
 from reconciler.planfile import fleet
 from reconciler.render.shared.options import RenderOptions
 
-_DIFFERENCES: Final = 2
 _CHANGES: Final = ("create", "update", "delete")
 
 
@@ -70,14 +70,15 @@ class FleetResult:
     @property
     def has_drift(self) -> bool:
         """Return whether drift was found in any target."""
-        differs = any(result.exit_code == _DIFFERENCES for result in self._results)
+        differs = any(result.exit_code == ExitCode.DIFFERENCES for result in self._results)
         return self._measures_drift and differs
 
     @property
     def is_measured(self) -> bool:
         """Return whether the drift of every target is known."""
         codes = {result.exit_code for result in self._results}
-        return self._measures_drift and bool(codes) and codes <= {0, _DIFFERENCES}
+        measured = {ExitCode.DONE, ExitCode.DIFFERENCES}
+        return self._measures_drift and bool(codes) and codes <= measured
 
     @property
     def outputs(self) -> dict[str, str]:

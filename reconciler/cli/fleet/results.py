@@ -19,14 +19,12 @@ from reconciler.files.working_tree import check_output, format_path
 from reconciler.fleet import combine, target_folder
 from reconciler.fleet.target_run import LOG
 from reconciler.git import repository
-from reconciler.model import INTERRUPTED, FleetMode, FleetReport, Severity, TargetDetails
+from reconciler.model import ExitCode, FleetMode, FleetReport, Severity, TargetDetails
 from reconciler.planfile import fleet
 from reconciler.render import text as render_text
 from reconciler.render.shared.fleet import LoadDetails
 from reconciler.render.shared.options import RenderOptions, Zoom
 
-_ERROR: Final = 1  # exit codes of targets
-_WAITS: Final = 3
 _CHANGES: Final = ("create", "update", "delete")
 
 
@@ -162,15 +160,15 @@ def _list_next_steps(session: Session, report: FleetReport, out: Path | None) ->
     """Yield what people do next, the most urgent first."""
     codes = {result.exit_code for result in report.targets}
     words = "".join(f" --target {shlex.quote(name)}" for name in session.target_names)
-    if _ERROR in codes:
+    if ExitCode.FAILED in codes:
         place = "--out DIR keeps what each command prints"
         if out is not None:
             place = f"{format_path(session.cwd, out)}/TARGET.log has what each command printed"
         yield f"fix what failed ({place}), then run it again"
-    if report.exit_code == INTERRUPTED:
+    if report.exit_code == ExitCode.INTERRUPTED:
         yield "run it again; it re-reads the live state and continues"
-    if _WAITS in codes:
+    if ExitCode.WAITING in codes:
         yield f"ask the approvers (reconciler fleet status{words} lists them), then run it again"
     differs = any(result.summary.get(name) for result in report.targets for name in _CHANGES)
-    if report.mode is FleetMode.PLAN and differs and _ERROR not in codes:
+    if report.mode is FleetMode.PLAN and differs and ExitCode.FAILED not in codes:
         yield f"reconciler fleet apply{words}"

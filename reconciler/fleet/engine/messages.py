@@ -7,14 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from reconciler.model import RequestCounts
+from reconciler.model import ExitCode, RequestCounts
 
 PREFIX: Final = "reconciler"
 DEFAULT_POLL_S: Final = 30.0
-
-WAITING: Final = 3
-INTERRUPTED: Final = 130
-FAILED: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +87,8 @@ class RunOutcome:
     @property
     def is_interrupted(self) -> bool:
         """Return whether somebody cancelled the run, before or after it began."""
-        return self.exit_code == INTERRUPTED or (self.exit_code is None and self.unmet is None)
+        was_stopped = self.exit_code is None and self.unmet is None
+        return was_stopped or self.exit_code == ExitCode.INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True)

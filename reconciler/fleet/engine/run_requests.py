@@ -10,11 +10,14 @@ from typing import Final
 from reconciler.config.settings import Settings
 from reconciler.config.targets import Target
 from reconciler.fleet import selection, target_folder, waves
-from reconciler.fleet.engine.messages import INTERRUPTED, RunOutcome, RunRequest, ScheduledFleet
+from reconciler.fleet.engine.messages import RunOutcome, RunRequest, ScheduledFleet
 from reconciler.fleet.target_run import LOG
-from reconciler.model import FleetMode, Problem, TargetResult
+from reconciler.model import ExitCode, FleetMode, Problem, TargetResult
 from reconciler.posthog import credentials
 
+_WITHOUT_ERROR: Final = frozenset(
+    {ExitCode.DONE, ExitCode.DIFFERENCES, ExitCode.WAITING, ExitCode.INTERRUPTED}
+)
 _MAX_KEY: Final = 64  # bytes of a fairness key
 
 
@@ -75,7 +78,7 @@ def take_report(request: RunRequest, outcome: RunOutcome, folder: Path) -> bool:
             shutil.copyfile(_name_log(source), _name_log(folder))
         return True
     error = None
-    if outcome.exit_code not in {0, 2, 3, INTERRUPTED, None}:
+    if outcome.exit_code is not None and outcome.exit_code not in _WITHOUT_ERROR:
         error = Problem(
             f"{request.target} ended with {outcome.exit_code}",
             "its report is in the folder of the worker that ran it, which is not here",

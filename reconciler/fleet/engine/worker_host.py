@@ -22,7 +22,6 @@ from reconciler.fleet import target_folder
 from reconciler.fleet.engine import request_watch, run_requests
 from reconciler.fleet.engine.checkouts import Checkouts, keep_markers
 from reconciler.fleet.engine.messages import (
-    FAILED,
     KeyUse,
     RunOutcome,
     RunRequest,
@@ -35,7 +34,7 @@ from reconciler.fleet.engine.slots import FairSlots
 from reconciler.fleet.local import LocalFleet, LocalLimits
 from reconciler.fleet.target_run import RunControl, TargetRun, TargetRunner
 from reconciler.fleet.waves import Waves
-from reconciler.model import FleetMode, Problem, RequestCounts, Result, TargetResult
+from reconciler.model import ExitCode, FleetMode, RequestCounts, Result, TargetResult, to_problem
 from reconciler.posthog import client, credentials
 from reconciler.posthog.credentials import Credentials
 from reconciler.posthog.rate_limit import KeyRateLimit, RateLimiter
@@ -231,8 +230,7 @@ class WorkerHost:
                 with self._keep_markers(request, root):
                     deque(fleet.run(), maxlen=0)
         except ReconcilerError as error:
-            problem = Problem(error.what, error.why, error.state, error.fix)
-            result = TargetResult(request.target, FAILED, error=problem)
+            result = TargetResult(request.target, ExitCode.FAILED, error=to_problem(error))
             target_folder.write_result(report, mode, result)
         return self._read_outcome(request), control.retry_s
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from reconciler.model import Finding, Outcome, Plan, Refusal, Result
+from reconciler.model import ExitCode, Finding, Outcome, Plan, Refusal, Result
 from reconciler.plan.guardrails import checks
 from reconciler.planfile import results
 
@@ -32,7 +32,7 @@ def find_refused_changes(plan: Plan) -> tuple[Outcome, ...]:
 def predict_exit_code(plan: Plan) -> int:
     """Return the exit code that `apply` is known to end with from the plan: 0, 1 or 4."""
     if plan.refusal is not None and plan.refusal.whole:
-        return results.REFUSED
+        return ExitCode.REFUSED
     rows = results.predict_outcomes(plan, guarded=checks.CODES)
     return results.choose_exit_code(rows, plan, guarded=checks.CODES)
 

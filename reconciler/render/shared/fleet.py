@@ -7,8 +7,8 @@ from enum import Enum
 from typing import Any, Final
 
 from reconciler.model import (
-    INTERRUPTED,
     DriftCause,
+    ExitCode,
     FleetMode,
     FleetReport,
     TargetDetails,
@@ -22,9 +22,6 @@ from reconciler.render.shared.phrases import count, shorten_id
 from reconciler.render.shared.sanitize import is_page_of
 
 LoadDetails = Callable[[str], TargetDetails]  # name of a target -> the rest of its report
-_WAITS: Final = 3
-_REFUSED: Final = 4
-_DIFFERS: Final = 2
 _NAMED: Final = 5  # targets or people that are named before "and n more"
 
 
@@ -126,14 +123,14 @@ def list_views(report: FleetReport) -> tuple[TargetView, ...]:
 
 def classify(mode: FleetMode, result: TargetResult) -> State:
     """Return the state of a target."""
-    known = {
+    known: dict[int | None, State] = {
         None: State.SKIPPED,
-        INTERRUPTED: State.INTERRUPTED,
-        _WAITS: State.WAITING,
-        _REFUSED: State.REFUSED,
-        _DIFFERS: State.CHANGES,
+        ExitCode.INTERRUPTED: State.INTERRUPTED,
+        ExitCode.WAITING: State.WAITING,
+        ExitCode.REFUSED: State.REFUSED,
+        ExitCode.DIFFERENCES: State.CHANGES,
     }
-    if result.exit_code == 0:
+    if result.exit_code == ExitCode.DONE:
         names = [name for name, _ in (*_TOTALS.get(mode, ()), *_NOUNS.get(mode, ()))]
         is_counted = any(result.summary.get(name) for name in names)
         return State.CHANGES if is_counted and mode in _CHANGED else State.CLEAN
@@ -147,9 +144,9 @@ def describe_result(mode: FleetMode, result: TargetResult) -> str:
     totals = ", ".join(_list_totals(mode, result.summary))
     if result.error is not None:
         return f"{totals}; {result.error.what}" if totals else result.error.what
-    if result.exit_code == INTERRUPTED:
+    if result.exit_code == ExitCode.INTERRUPTED:
         return f"interrupted; {totals}" if totals else "interrupted"
-    if not totals and result.exit_code not in {0, _DIFFERS}:
+    if not totals and result.exit_code not in {ExitCode.DONE, ExitCode.DIFFERENCES}:
         return f"exit code {result.exit_code}"
     return totals or _NOTHING[mode]
 

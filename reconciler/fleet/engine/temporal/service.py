@@ -32,7 +32,6 @@ from temporalio.service import RPCError, RPCStatusCode
 from reconciler.errors import EngineError
 from reconciler.fleet.engine.connection import Connection
 from reconciler.fleet.engine.messages import (
-    FAILED,
     KeyUse,
     RunOutcome,
     RunRequest,
@@ -43,6 +42,7 @@ from reconciler.fleet.engine.messages import (
     name_workflow,
 )
 from reconciler.fleet.engine.temporal.workflows import ScheduledWorkflow, TargetWorkflow
+from reconciler.model import ExitCode
 
 _CALLS: Final = 32  # to the server at a time
 _PAUSE_S: Final = 0.5
@@ -115,7 +115,7 @@ async def fetch_outcome(
         if outcome is not None:
             return outcome
         if asyncio.get_running_loop().time() >= until:
-            return RunOutcome(FAILED)
+            return RunOutcome(ExitCode.FAILED)
         await asyncio.sleep(_PAUSE_S)
 
 
@@ -144,7 +144,7 @@ async def _read_result(handle: _TargetHandle, id_: str) -> RunOutcome | None:
     try:
         return (await handle.result()).get(id_)
     except WorkflowFailureError as error:
-        return RunOutcome(None if is_cancelled_exception(error.cause) else FAILED)
+        return RunOutcome(None if is_cancelled_exception(error.cause) else ExitCode.FAILED)
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise

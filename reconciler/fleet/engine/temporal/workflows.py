@@ -17,7 +17,6 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from temporalio.exceptions import TimeoutError as SilenceError
 
 from reconciler.fleet.engine.messages import (
-    FAILED,
     KeyUse,
     Lease,
     RunOutcome,
@@ -29,6 +28,7 @@ from reconciler.fleet.engine.messages import (
     WatchedChanges,
     WatchResult,
 )
+from reconciler.model import ExitCode
 
 # Names of activities. The functions are in `activities`, which imports this module.
 CLAIM_KEY: Final = "reconciler-claim-key"
@@ -137,7 +137,7 @@ class TargetWorkflow:
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            return RunOutcome(FAILED)  # it could not even write a report
+            return RunOutcome(ExitCode.FAILED)  # it could not even write a report
         return outcome
 
     def _set_outcome(self, id_: str, outcome: RunOutcome) -> None:
