@@ -15,6 +15,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.files import result_files
 from reconciler.fleet import waiting
 from reconciler.model import (
+    ExitCode,
     FleetMode,
     Outcome,
     Problem,
@@ -71,16 +72,17 @@ def read_target(folder: Path, target: str, mode: FleetMode) -> tuple[TargetResul
     What is missing or damaged is the error of the result, whose exit code is then 1.
     """
     try:
-        result = _read_summary(folder, target, mode)
+        summary = _read_json(folder / SUMMARY)
+        result = _read_summary(summary, folder, target, mode)
     except _UNREADABLE as error:
         return _report_damage(folder, target, SUMMARY, error), TargetDetails()
     try:
-        details = read_details(folder)
+        details = _read_details(summary, folder)
         if details.status is not None:
             waiting.read_status_rows(target, details.status)
     except _UNREADABLE as error:
         damaged = _report_damage(folder, target, "its report", error)
-        return replace(result, exit_code=1, error=damaged.error), TargetDetails()
+        return replace(result, exit_code=ExitCode.FAILED, error=damaged.error), TargetDetails()
     if result.exit_code and result.error is None:
         result = replace(result, error=_find_first_problem(details))
     return result, details
@@ -89,7 +91,9 @@ def read_target(folder: Path, target: str, mode: FleetMode) -> tuple[TargetResul
 def load_details(folder: Path | None) -> TargetDetails:
     """Return the report beside its summary, for people; nothing where it cannot be read."""
     try:
-        return read_details(folder) if folder is not None else TargetDetails()
+        if folder is None:
+            return TargetDetails()
+        return _read_details(_read_json(folder / SUMMARY), folder)
     except _UNREADABLE:  # the result of the target says so
         return TargetDetails()
 
@@ -97,7 +101,7 @@ def load_details(folder: Path | None) -> TargetDetails:
 def read_result(folder: Path, target: str, mode: FleetMode) -> TargetResult:
     """Return how the run of a target ended, without the rest of its report."""
     try:
-        return _read_summary(folder, target, mode)
+        return _read_summary(_read_json(folder / SUMMARY), folder, target, mode)
     except _UNREADABLE as error:
         return _report_damage(folder, target, SUMMARY, error)
 
@@ -111,9 +115,8 @@ def read_filed(folder: Path) -> tuple[Mapping[str, Any], ...]:
     return tuple(row for row in rows if isinstance(row, dict))
 
 
-def read_details(folder: Path) -> TargetDetails:
+def _read_details(summary: Mapping[str, Any], folder: Path) -> TargetDetails:
     """Return the report beside its summary; raise OSError, ValueError or ReconcilerError."""
-    summary = _read_json(folder / SUMMARY)
     names = Node(summary, "")["files"].each(Node.text)  # others are of an earlier run
     return TargetDetails(
         plan=_read_if(folder / "plan.json", names, codec.load_plan),
@@ -123,9 +126,10 @@ def read_details(folder: Path) -> TargetDetails:
     )
 
 
-def _read_summary(folder: Path, target: str, mode: FleetMode) -> TargetResult:
-    document = _read_json(folder / SUMMARY)
-    node = Node(document, "")
+def _read_summary(
+    summary: Mapping[str, Any], folder: Path, target: str, mode: FleetMode
+) -> TargetResult:
+    node = Node(summary, "")
     name = node["target"].maybe(Node.text)
     command = node["command"].text()
     if name not in {None, target} or command != mode:
@@ -156,7 +160,7 @@ def _report_damage(folder: Path, target: str, what: str, error: Exception) -> Ta
         "what the run has done is not known from here",
         "run the command for this target again",
     )
-    return TargetResult(target, 1, error=problem)
+    return TargetResult(target, ExitCode.FAILED, error=problem)
 
 
 def _find_first_problem(details: TargetDetails) -> Problem | None:

@@ -1,7 +1,6 @@
 """Convert the report of a fleet to the document of schemas/fleet.schema.json, and back. Pure."""
 
 import re
-from dataclasses import fields
 from typing import Any, Final
 
 from reconciler.model import (
@@ -29,7 +28,7 @@ def encode_fleet(report: FleetReport) -> dict[str, Any]:
             "format_version": FORMAT_VERSION,
             "mode": report.mode,
             "commit": report.commit,
-            "targets": [_encode_result(result) for result in report.targets],
+            "targets": report.targets,
             "causes": report.causes,
             "waiting": report.waiting,
             "exit_code": report.exit_code,
@@ -61,10 +60,6 @@ def decode_fleet(document: Any) -> FleetReport:
         exit_code=node["exit_code"].count(),
         shard=node["shard"].maybe(_read_shard),
     )
-
-
-def _encode_result(result: TargetResult) -> dict[str, Any]:
-    return {field.name: getattr(result, field.name) for field in fields(result)}
 
 
 def _read_result(node: Node) -> TargetResult:

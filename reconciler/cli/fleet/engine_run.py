@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from reconciler.cli.fleet import choice, local_run, results
 from reconciler.cli.fleet.choice import FleetChoice
@@ -17,9 +17,6 @@ from reconciler.fleet.engine import run_requests
 from reconciler.fleet.engine.connection import Connection
 from reconciler.fleet.engine.messages import RunOutcome, RunRequest, name_workflow
 from reconciler.git import applied_ref, repository
-
-if TYPE_CHECKING:
-    from reconciler.fleet.engine.connection import Connection
 
 _REFUSED: Final = {
     "--sandbox": "run it without --engine temporal",  # it also sets the host

@@ -14,6 +14,7 @@ from reconciler.config.targets import Target
 from reconciler.fleet import target_folder
 from reconciler.model import FleetMode, FleetReport
 from reconciler.planfile.reader import redact
+from reconciler.render.shared.fleet import list_some
 from reconciler.render.shared.phrases import count
 
 _LISTED: Final = 100  # addresses, or change requests
@@ -78,8 +79,8 @@ def _send_drift(
     addresses = [
         f"{name}: {address}" for name in drifted if name in states for address in states[name][1]
     ]
-    title = f"PostHog has drifted in {count(len(drifted), 'target')}: {_list(drifted)}"
-    clean = f"PostHog matches the files again: {_list(sorted(changed))}"
+    title = f"PostHog has drifted in {count(len(drifted), 'target')}: {list_some(drifted)}"
+    clean = f"PostHog matches the files again: {list_some(sorted(changed))}"
     text = "\n".join(f"{name} {digest}" for name, digest in sorted(after.items()))
     news = News(
         event="drift" if drifted else drift.CLEAN,
@@ -116,7 +117,7 @@ def _describe_requests(session: Session, filed: Mapping[str, Sequence[Mapping[st
     )
     title = (
         f"You are asked to approve {count(len(rows), 'change request')} "
-        f"of {count(len(filed), 'target')}: {_list(sorted(filed))}"
+        f"of {count(len(filed), 'target')}: {list_some(sorted(filed))}"
     )
     return News(
         event=REQUESTED,
@@ -140,8 +141,3 @@ def _list_addresses(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         people = ", ".join(row.get("waiting_for") or ())
         suffix = f" (asked: {people})" if people else ""
         yield redact(f"{row['target']}: {row.get('address')}{suffix}")
-
-
-def _list(names: Sequence[str]) -> str:
-    more = len(names) - 5
-    return ", ".join(names[:5]) + (f" and {more:,} more" if more > 0 else "")
