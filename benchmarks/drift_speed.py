@@ -1,4 +1,4 @@
-"""Drift with who caused it, over a plan of the same files: CPU time, and what is read besides.
+"""Drift, with the people who caused it, compared to a plan of the same files: time and requests.
 
     python benchmarks/drift_speed.py [--flags 10000] [--drifted 100] [--rounds 3]
 

@@ -106,8 +106,8 @@ class LoadCache:
 def pause_garbage_collection() -> Iterator[None]:
     """Pause garbage collection, which doubles the time to build many thousands of containers.
 
-    The containers have no cycles and live as long as the command, so they are never collected. In
-    a thread, such as that of a target of a fleet, other threads hold objects that have to go.
+    The containers have no cycles and live as long as the command, so they are never collected.
+    Only the main thread freezes them: a freeze would also keep what other threads no longer need.
     """
     was_enabled = gc.isenabled()
     lives_on = threading.current_thread() is threading.main_thread()

@@ -1,7 +1,7 @@
-"""Probes of access rules, and of settings of the project and its organization, which only read.
+"""Probes of access rules, and of the settings of the project and its organization.
 
-One rule is written: that everybody may see the toolbar, which is so without a rule. Nothing else
-about access changes, and a rule of others is never touched.
+They write a single rule: everybody may view the toolbar, as without a rule. They write nothing
+else, and never touch the rules of others.
 """
 
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def probe_rules(scene: Scene) -> None:
         ("two_subjects", {"role": NOBODY, "organization_member": NOBODY}),
     ):
         answered = recorder.call(f"rules.{name}", "PUT", types, {**body, **fields})
-        if answered.status == _OK:  # a server that accepts it keeps no rule of it
+        if answered.status == _OK:  # remove what the server accepted
             recorder.call("", "PUT", types, {**body, **fields, "access_level": None})
     removed = {**body, "access_level": None}
     recorder.call("rules.removed", "PUT", types, removed)

@@ -1,8 +1,8 @@
 """The project that is probed: what is in it, what of it is ours, and how ours is removed.
 
 Ours is what carries our mark: flags and holdouts by their prefix, policies by a key in their
-`approver_config` (unknown keys are kept, contract 3.1). A rule has no room for a mark: ours says
-what holds without it, and its author is the key's user. Nothing else is ever written to. A run
+`approver_config` (unknown keys are kept, contract 3.1). A rule cannot have a mark: ours has
+the level that applies without it, and is by the key's user. Nothing else is ever written to. A run
 that was killed leaves marked objects behind, which the next run finds by listing.
 """
 
@@ -16,7 +16,7 @@ from reconciler.model import Payload, encode_part
 
 PREFIX: Final = "reconciler-probe-"
 MARK: Final = "reconciler_probe"
-NOBODY: Final = "00000000-0000-4000-8000-000000000000"  # the id of nothing
+NOBODY: Final = "00000000-0000-4000-8000-000000000000"  # no object has this id
 OWN_TYPE, OWN_LEVEL = "toolbar", "viewer"  # of our rule: everybody has this level without it
 _OPEN: Final = ("pending", "approved")
 _GONE: Final = frozenset({403, 404})  # this server has no holdouts, or the key may not read them

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-_LEVEL: Final = 1  # of compression: 1 GB/s, and a tenth is left
+_LEVEL: Final = 1  # of compression: fast, and YAML shrinks to a tenth
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def write_lines(name: str, lines: Iterable[str]) -> int:
                 count += 1
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)  # over a link planted just now: it goes, its target stays
+        Path(temporary).replace(path)  # replaces a link, never its target
         temporary = None
         sync_folder(path.parent)
     except OSError as error:

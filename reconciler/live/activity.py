@@ -49,7 +49,7 @@ class ActivityReader:
         most: int | None = MOST,
         page_size: int = PAGE_SIZE,
     ) -> None:
-        """Read nothing yet. `most`: entries of one listing that are read; None: all."""
+        """Prepare to read. `most`: how many entries of one listing to read; None: all."""
         self.gaps: list[Gap] = []
         self.projects = {  # id -> name
             id_: address.name

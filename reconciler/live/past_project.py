@@ -1,4 +1,4 @@
-"""Read what past changes of one project are judged by: its flags, policies, scheduled changes."""
+"""Read the objects by which past changes of a project are judged: flags, policies, schedules."""
 
 from typing import Final
 

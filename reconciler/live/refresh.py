@@ -29,7 +29,7 @@ class WantedObject:
 
     address: Address
     id: str | None = None
-    detailed: bool = False  # whether fields count that listings lack
+    detailed: bool = False  # whether fields that listings lack matter
 
 
 def read_again(

@@ -47,7 +47,7 @@ class RuleEffect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RuleTest:
-    """Hold one test of a rule: a change, what surrounds it, and what the rule has to say."""
+    """Hold one test of a rule: a change, the rest of its plan, and the expected effect."""
 
     name: str
     change: Mapping[str, Any]  # of a row of a plan; keys that are not written have usual values

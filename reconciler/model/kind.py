@@ -201,7 +201,7 @@ class Kind:
     collection: str  # "/api/projects/{project}/feature_flags/"
     item: str  # the same with {id}
     plural: str  # the name that `pull` gives its file or folder: "feature_flags"
-    noun: str  # what messages call one: "flag"
+    noun: str  # for messages: "flag"
     api_scope: str  # the scope of keys, with `:read` and `:write` (contract 2)
     to_spec: Callable[[Payload], Spec]  # live payload -> spec, ids where references are
     to_payload: Callable[[Spec], Payload]  # and back

@@ -102,7 +102,7 @@ def test_killed_at_a_request_of_the_six_writes(shared_sandbox, folder, hit, poin
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_killed_somewhere_in_random_worlds(shared_sandbox, folder, chunk):
-    """Each killed at a request that its number says."""
+    """Its number says at which request each run is killed."""
     for number in range(3_000 + chunk * EACH, 3_000 + (chunk + 1) * EACH):
         hit, point = 8 + number % 20, ("before", "after")[number % 2]
         try:

@@ -14,7 +14,7 @@ from reconciler.files.text import make_error
 from reconciler.model import Address, Finding, Kind, MappingNode, Scope, SequenceNode, Source
 
 _PROJECT: Final = "Project"
-_PROJECT_KEYS: Final = ("project", "name")  # of the metadata: of a resource in a project; of one
+_PROJECT_KEYS: Final = ("project", "name")  # in the metadata of resources in projects; of projects
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class Template:
     resource: Resource  # its address has no project
     place: Source  # of the selectors
     places: tuple[Source, ...] = ()  # of each
-    done: frozenset[str] = frozenset()  # live projects that it does not declare anything in
+    done: frozenset[str] = frozenset()  # live projects in which it declares nothing
     name_project: Callable[[str], str | None] = field(default=_keep_name, compare=False)
 
     def matches(self, project: str) -> bool:

@@ -172,7 +172,7 @@ def _make_finding(
     kind: str, name: str, match: str, source: Source, match_source: Source
 ) -> Finding:
     noun = READ[kind].noun
-    if kind in _TAKING_IDS:  # one that is in no file may well be called nearly the same
+    if kind in _TAKING_IDS:  # an object without a document may have a similar name
         return Finding(
             "R008",
             Severity.WARNING,

@@ -81,7 +81,7 @@ class Organization:
     is_pending_deletion: bool | None = False
     evaluation_contexts_enabled: bool = True  # PostHog's own switch, in no response
     owner_scoping: bool = False  # another switch: policies by the owner of a flag (5.8)
-    uses_most_specific_access_resolution: bool = False  # another: how access rules combine
+    uses_most_specific_access_resolution: bool = False  # how access rules combine (contract 20)
     domains: list[Json] = field(default_factory=list)  # {domain, is_verified}
 
     def lists_domain(self, email: str) -> bool:
@@ -96,7 +96,7 @@ class Organization:
         )
 
 
-# fields of an organization that no response has; each has its own key in a seed
+# fields that are not settings in the responses of all generations; each has its own key in a seed
 HIDDEN_SETTINGS = (
     *("evaluation_contexts_enabled", "owner_scoping"),
     *("uses_most_specific_access_resolution", "domains"),

@@ -88,7 +88,7 @@ def find_object(call: Call, resource: str, number: str, level: str | None) -> Fl
 def may_edit_rules(call: Call, target: Flag | Experiment | None = None) -> bool:
     """Return whether the caller may write rules of the project, or of one of its objects.
 
-    Of an object also its creator, and whoever has the highest level on it.
+    For an object, its creator and people with the highest level on it may, too.
     """
     member = call.membership
     if member is None:
