@@ -1,12 +1,14 @@
-"""Give sockets a total deadline, and one response for each request.
+"""Give sockets a total deadline, one response for each request, and a certain end.
 
 The timeouts of the HTTP library count per read: a server that sends a byte each half second could
 hold a call for hours, in the headers too. And the library keeps bytes that follow a response for
-the next request on the connection, although they are not the response to it.
+the next request on the connection, although they are not the response to it. And a thread that is
+about to connect while the client is closed would open a socket that nobody closes.
 """
 
 import ssl
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -22,6 +24,9 @@ class Deadline:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._local = threading.local()
+        self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
+        self._is_closed = False
+        self._lock = threading.Lock()
 
     def start(self, seconds: float) -> None:
         """Begin a call of the current thread."""
@@ -34,6 +39,24 @@ class Deadline:
             return timeout
         left: float = until - self._clock()
         return left if timeout is None else min(left, timeout)
+
+    def hold(self, inner: httpcore.NetworkStream) -> "Stream":
+        """Make an open socket keep this deadline; RuntimeError, and it is closed, after the end."""
+        stream = Stream(inner, self)
+        with self._lock:
+            if not self._is_closed:
+                self._streams.add(stream)
+                return stream
+        stream.close()
+        raise RuntimeError("the client was closed while it connected")
+
+    def close(self) -> None:
+        """Close every socket, and each that another thread is about to open."""
+        with self._lock:
+            self._is_closed = True
+            streams = tuple(self._streams)
+        for stream in streams:
+            stream.close()
 
     def guard(self, pool: object) -> None:
         """Make all sockets of a connection pool keep this deadline."""
@@ -60,8 +83,9 @@ class _Backend(httpcore.NetworkBackend):
         left = self._deadline.limit_timeout(timeout)
         if left is not None and left <= 0.0:
             raise httpcore.ConnectTimeout
-        stream = self._inner.connect_tcp(host, port, left, local_address, socket_options)
-        return Stream(stream, self._deadline)
+        return self._deadline.hold(
+            self._inner.connect_tcp(host, port, left, local_address, socket_options)
+        )
 
 
 class _ResponseEnd:
@@ -138,7 +162,7 @@ class Stream(httpcore.NetworkStream):
         left = self._deadline.limit_timeout(timeout)
         if left is not None and left <= 0.0:
             raise httpcore.ConnectTimeout
-        return Stream(self._inner.start_tls(ssl_context, server_hostname, left), self._deadline)
+        return self._deadline.hold(self._inner.start_tls(ssl_context, server_hostname, left))
 
     def get_extra_info(self, info: str) -> Any:
         """Return what the socket knows about itself."""

@@ -146,6 +146,7 @@ class Transport:
         """Stop, and close every connection."""
         self.stop()
         self._client.close()
+        self._deadline.close()
 
     def _deliver(self, call: Call, *, params: Params | None = None, body: Any = None) -> Delivered:
         """Send until there is a response, or until another try makes no sense."""
