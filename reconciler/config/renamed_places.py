@@ -1,15 +1,12 @@
 """Compare two sets of names of a target: what a document meant at the base, and means now."""
 
 from dataclasses import replace
-from typing import Final
 
 from reconciler.config.documents.target_names import TargetNames
 from reconciler.config.documents.templates import Template
 from reconciler.config.loaded import Loaded
-from reconciler.kinds import KINDS
+from reconciler.kinds import find_project
 from reconciler.model import Address
-
-_PROJECT: Final = "Project"
 
 
 def drop_moved(
@@ -45,15 +42,12 @@ def _is_moved(address: Address, then: TargetNames, now: TargetNames, files: Load
     """Return whether the document of an object is in the files, and means another object now."""
     if now.organization not in {None, address.organization}:
         return True
-    names_project = address.kind == _PROJECT or KINDS[address.kind].part_of == _PROJECT
-    index = len(address.parts) - 1 if names_project else 1
-    if files is None or address in files.declared.resources:
+    project = find_project(address)
+    if project is None or files is None or address in files.declared.resources:
         return False
-    if not names_project and address.project is None:
-        return False
-    live_name = _find_live_name_now(address.parts[index], then, now)
-    parts = (*address.parts[:index], live_name, *address.parts[index + 1 :])
-    other = Address(address.kind, parts)
+    organization, _, *own = address.parts
+    live_name = _find_live_name_now(project, then, now)
+    other = Address(address.kind, (organization, live_name, *own))
     return other != address and (
         other in files.declared.resources
         or any(_declares(template, other) for template in files.templates)

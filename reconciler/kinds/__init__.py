@@ -29,3 +29,10 @@ def fold_name(address: Address) -> Address:
     if kind is None or not kind.folds_case:
         return address
     return Address(address.kind, (*address.parts[:-1], address.name.casefold()))
+
+
+def find_project(address: Address) -> str | None:
+    """Return the name of the project that an address is, or is a part of, or is in."""
+    if "Project" in {address.kind, READ[address.kind].part_of}:
+        return address.name
+    return address.project

@@ -7,7 +7,7 @@ from typing import Any, Final
 from reconciler.config.edit.adopt import patch_spec
 from reconciler.config.edit.documents import Item, SkippedEdit
 from reconciler.errors import ReconcilerError
-from reconciler.kinds import KINDS
+from reconciler.kinds import KINDS, find_project
 from reconciler.model import (
     Address,
     Cause,
@@ -58,8 +58,7 @@ class Choice:
             return False
         if self.organizations and address.organization not in self.organizations:
             return False
-        named = address.kind == "Project" or KINDS[address.kind].part_of
-        project = address.name if named else address.project
+        project = find_project(address)
         if project is not None and not self.can_name(project):
             return False
         return not self.projects or project is None or project in self.projects

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from reconciler.kinds import KINDS
+from reconciler.kinds import KINDS, find_project
 from reconciler.model import Address, Declared, Resource, get_value, parse_path, put_back
 from reconciler.plan.reversal.values import revert_spec
 
@@ -164,7 +164,7 @@ def _find_renamed(before: Declared, after: Declared) -> Iterator[tuple[Address, 
         organization, *project = address.parts[:2]
         old_project = projects.get(address.parts[:2]) or "".join(project)
         own = resource.lifecycle.renamed_from or address.name
-        is_project = address.project is None and _names_project(address)
+        is_project = address.project is None and find_project(address) is not None
         parts = (
             (organization, old_project)
             if is_project
@@ -175,10 +175,6 @@ def _find_renamed(before: Declared, after: Declared) -> Iterator[tuple[Address, 
         former = Address(address.kind, parts)
         if former != address and former in before.resources and former not in after.resources:
             yield address, former
-
-
-def _names_project(address: Address) -> bool:
-    return address.kind == "Project" or KINDS[address.kind].part_of == "Project"
 
 
 def _find_present(declared: Declared, address: Address) -> Resource | None:
