@@ -114,7 +114,7 @@ class Desk:
 
 
 def main() -> int:
-    """Tell the story; 0 if it went as told."""
+    """Run the demo; return 0 if each step ended as expected."""
     began = time.monotonic()
     try:
         with tempfile.TemporaryDirectory(prefix="fleet-") as folder, ExitStack() as running:
