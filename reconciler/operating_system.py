@@ -50,8 +50,8 @@ def kill_group(process: "Popen[bytes]") -> None:
 def limit_processor_time(seconds: float) -> None:
     """End this process once it has used so much more processor time; 0 lifts the limit.
 
-    The kernel does it, whatever the process is doing. On Windows nothing happens: whoever waits for
-    the process has to end it.
+    The kernel ends it, even inside a C function. On Windows this has no effect: the parent has to
+    end the process.
     """
     if HAS_TIMER:
         signal.setitimer(signal.ITIMER_PROF, seconds)

@@ -44,7 +44,7 @@ def open_pool(workers: int, name: str) -> Iterator[ThreadPoolExecutor]:
     with start_pool(workers, name) as pool:
         try:
             yield pool
-        except BaseException:  # Ctrl-C as well: nothing that is queued may delay it
+        except BaseException:  # also KeyboardInterrupt: do not wait for queued tasks
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 

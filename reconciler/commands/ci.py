@@ -61,7 +61,7 @@ def run(
 ) -> int:
     """Run plan, apply, drift, validate or fleet, and report the result to the code host.
 
-    `fleet plan` and the like, and `fleet merge`, have one comment and one issue for all targets.
+    `fleet COMMAND`, also `fleet merge`, writes one comment and one issue for all targets.
 
     Differences (2) and waiting (3) are results, not failures: the step succeeds, and its outputs
     show them, unless --fail-on says otherwise. If a report cannot be sent, that is a warning.

@@ -39,10 +39,10 @@ def command(
     patch: bool,
     format_: str,
 ) -> int:
-    """Plan what reverts the run that applied COMMIT, or the last change of ADDRESS.
+    """Plan how to revert the run that applied COMMIT, or the last change of ADDRESS.
 
-    Each field gets its previous value back where nobody has changed it since; else it is a
-    conflict, and stays as it is. Reads only: `apply PLANFILE` carries the plan out.
+    Each field gets its previous value back, unless somebody has changed it since: then it is a
+    conflict and stays as it is. Reads only: `apply PLANFILE` applies the plan.
     """
     _refuse_options(prefer, format_, patch=patch)
     if out is not None:

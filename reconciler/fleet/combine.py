@@ -123,7 +123,7 @@ def _read_part(place: Path) -> FleetReport:
             f"{place} is not the --out folder of a fleet",
             why=f"{FLEET}: {why}",
             state=_NOTHING,
-            fix="name the folders that `reconciler fleet plan --out DIR` and the like have "
+            fix="name the folders that a fleet command with --out DIR has "
             "written; a job that was stopped leaves none: run it again",
         ) from error
     if foreign := reported - {result.target for result in part.targets}:
@@ -187,7 +187,11 @@ def _report_missing(parts: Iterable[FleetReport]) -> list[TargetResult]:
         return []
     given = {shard.index for shard in shards}
     absent = ", ".join(str(n) for n in range(1, shards[0].count + 1) if n not in given)
-    where = f"shard {absent} of {shards[0].count} is missing" if absent else "no shard has it"
+    where = (
+        f"shard {absent} of {shards[0].count} is missing"
+        if absent
+        else "no shard contains the target"
+    )
     return [
         TargetResult(
             target,
@@ -195,7 +199,7 @@ def _report_missing(parts: Iterable[FleetReport]) -> list[TargetResult]:
             error=Problem(
                 "there is no report",
                 where,
-                "whether it ran is not known from here",
+                "it is not known whether the target ran",
                 "give `fleet merge` the folder of each shard; run the job of a missing one again",
             ),
         )

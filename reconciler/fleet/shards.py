@@ -32,7 +32,7 @@ def parse_shard(text: str) -> tuple[int, int]:
     index, count = (int(number) for number in matched.groups()) if matched else (0, 0)
     if not 1 <= index <= count <= MOST:
         raise UsageError(
-            f"--shard {text}: this is not one of several shards",
+            f"--shard {text}: not a valid shard",
             why=f"it is written I/N, with I from 1 to N, and N at most {MOST:,}",
             fix="write --shard 2/3 for the second of three shards",
         )

@@ -157,7 +157,7 @@ def _report_damage(folder: Path, target: str, what: str, error: Exception) -> Ta
     problem = Problem(
         f"{what} cannot be read",
         f"{folder.name}: {why}",
-        "what the run has done is not known from here",
+        "it is not known what the run has done",
         "run the command for this target again",
     )
     return TargetResult(target, ExitCode.FAILED, error=problem)

@@ -87,7 +87,7 @@ def test_a_plan_that_fails_replaces_the_comment_and_fails_the_step(repo, code_ho
 
     assert 1 == done.code
     (comment,) = code_host.comments
-    assert "did not end well" in comment["body"]
+    assert "failed." in comment["body"]
     assert "1" == outputs(github)["exit-code"]
 
 

@@ -179,13 +179,13 @@ def test_a_pattern_that_matches_nothing_is_refused_with_a_suggestion(make):
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (("plan", "config"), "a path or a plan is for one target"),
-        (("apply", "--yes", "plan.json"), "a path or a plan is for one target"),
+        (("plan", "config"), "not a path or a saved plan"),
+        (("apply", "--yes", "plan.json"), "not a path or a saved plan"),
         (("plan", "--zoom", "totals"), "--out DIR"),
         (("drift", "--adopt"), "for each"),
         (("drift", "--patch"), "for each"),
         (("plan", "--report", "x"), "--out DIR"),
-        (("drift", "--yes"), "nobody is asked"),
+        (("drift", "--yes"), "nothing to confirm"),
         (("drift", "--allow-weakening"), "--allow-weakening is for drift --revert"),
         (("apply",), "there is no terminal to ask on"),
         (("drift", "--revert"), "there is no terminal to ask on"),

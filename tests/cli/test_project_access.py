@@ -253,7 +253,7 @@ def test_removing_the_document_is_a_weakening_too(make):
 
 
 def test_rules_for_admins_are_a_warning(make):
-    """They are above all rules."""
+    """Rules do not bind them."""
     repo = make(seed(), survey={"members": {"carol@acme.test": "none", "bob@acme.test": "none"}})
     done = repo.run("plan", "--format", "json")
     found = [row for row in done.json["findings"] if row["code"] == "rule-without-effect"]

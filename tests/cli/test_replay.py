@@ -154,7 +154,7 @@ def test_of_equal_writes_at_one_moment_only_one_waited(world):
 
 
 def test_a_scheduled_change_is_unknown(world):
-    """Its gate decided when it was scheduled, which no log shows."""
+    """PostHog checked the policies when it was scheduled, and no log shows that."""
     seed = {"now": BEGIN, **factories.seed(acme.live_flag("a", 10, id=7))}
     project = seed["organizations"][0]["projects"][0]
     payload = {"operation": "update_status", "value": True}
@@ -362,7 +362,7 @@ def test_a_flag_that_lists_do_not_show_is_unknown(world):
     ((answer, why),) = answers(repo)
 
     assert answer == "unknown"
-    assert why.startswith("a survey or a product tour made the flag")
+    assert why.startswith("a survey or a product tour created the flag")
 
 
 def test_a_role_that_was_deleted_later_may_have_let_people_pass(world):

@@ -251,7 +251,7 @@ def test_a_new_name_of_a_mapped_project_is_for_the_settings(world):
     repo.sandbox.call("PATCH", "/api/projects/1/", {"name": "Web test"}, token="phx_alice")
 
     done = repo.run("pull")
-    assert "`projects` of the target has its name" in done.err + done.out
+    assert "its name comes from `projects` of the target" in done.err + done.out
     (document,) = yaml.safe_load_all((repo.folder / "config/flags.yaml").read_text())
     assert document["metadata"]["name"] == "Web"
 

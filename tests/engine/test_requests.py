@@ -79,8 +79,8 @@ def test_the_report_says_where_the_rest_is_if_the_folder_cannot_be_read(fleet, t
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("plan", "--host", "http://127.0.0.1:1"), "--host is not for runs on the engine"),
-        (("plan", "--sandbox"), "--sandbox is not for runs on the engine"),
+        (("plan", "--host", "http://127.0.0.1:1"), "runs on the engine do not accept --host"),
+        (("plan", "--sandbox"), "runs on the engine do not accept --sandbox"),
         (("plan", "--engine", "local", "--detach"), "add --engine temporal"),
         (("apply",), "--yes"),
     ],

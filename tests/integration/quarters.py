@@ -393,7 +393,7 @@ def _experiment(history, person, number):
 
 
 def _schedule(history, person, number, active):
-    """Schedule a change, and let its time come. Its gate decided when it was scheduled."""
+    """Schedule a change, and let its time come. PostHog checks it when it is scheduled."""
     ids, path = _list_flags(history), "/api/projects/1/scheduled_changes/"
     now = history.sandbox.state()["now"]
     body = {

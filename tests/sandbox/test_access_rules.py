@@ -58,7 +58,7 @@ def test_rules_for_roles_need_the_feature(api):
 
 
 def test_a_project_without_access_is_closed_to_members(api):
-    """Admins and owners are above all rules."""
+    """Rules do not bind admins and owners."""
     assert put(api, OWN, "none").status == 200
     assert api.get("/api/projects/1/", who="max").status == 403
     assert api.get("/api/projects/1/").status == 200
@@ -149,7 +149,7 @@ def test_the_newer_calls_check_scope_and_subject(api, path, body, status):
 
 @pytest.mark.parametrize("narrow", [False, True])
 def test_the_newer_lists_say_which_rule_decides(api, narrow):
-    """Admins are above all rules; else the highest level, or that of the most specific rule."""
+    """For all but admins: the highest level, or that of the most specific rule."""
     if narrow:
         api.post("/api/projects/1/access_control_resolution_accept/", {})
     member = find_member(api, "max@acme.test")

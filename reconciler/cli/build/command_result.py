@@ -119,12 +119,12 @@ class CommandResult:
         """Return the result as Markdown."""
         parts = [self._read_file("plan.md"), self._read_file("outcomes.md")]
         if parts[1] and sum(map(len, parts)) > markdown.CAP:
-            parts[0] = "The plan is too long to stand here as well; see plan.html of the report."
+            parts[0] = "The plan is too long to be shown here; see plan.html in the report."
         error = self.summary.get("error")
         if self.command == "validate" and not error and "errors" in self.summary:
             parts += _describe_validation(self.summary)
         elif error:
-            parts.append(f"**{self.command} did not end well.**\n")
+            parts.append(f"**{self.command} failed.**\n")
             parts.append(markdown.format_fence(self._describe_error(error)))
         if not any(parts):
             parts = [f"`reconciler {self.command}` ended with {self.code}."]

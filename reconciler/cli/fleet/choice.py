@@ -49,8 +49,8 @@ def confirm(options: FleetOptions, targets: Mapping[str, Target]) -> None:
     if not writes(options):
         if options.yes:
             raise UsageError(
-                f"--yes is not for fleet {options.mode} without --revert",
-                why="nothing is written, so nobody is asked",
+                f"--yes has no effect on fleet {options.mode} without --revert",
+                why="nothing is written, so there is nothing to confirm",
                 fix="leave it out",
             )
         return

@@ -23,11 +23,11 @@ _MODES = click.Choice([mode.value for mode in ENGINE_MODES])
     default=16,
     show_default=True,
     metavar="N",
-    help="Targets at once; those of one key at most half of them.",
+    help="Number of targets at once; targets with the same key use at most half of it.",
 )
 @click.pass_obj
 def worker(session: Session, repo: str | None, out: str | None, concurrency: int) -> int:
-    """Run targets that the engine hands out, with the keys of this environment.
+    """Run the targets of a fleet on the engine, with the keys in this environment.
 
     Each target runs in a checkout of its commit, not in the working tree; a missing commit is
     fetched. The worker stops on SIGTERM and Ctrl-C; another worker continues its runs.
@@ -37,7 +37,7 @@ def worker(session: Session, repo: str | None, out: str | None, concurrency: int
 
 @click.group("schedule", epilog="Example: reconciler fleet schedule set drift --every 1h")
 def schedule() -> None:
-    """Run a fleet at fixed intervals on the engine; a tick during a run is skipped."""
+    """Run a fleet at fixed intervals on the engine; skip a run while the previous one is active."""
 
 
 @schedule.command("set", epilog="Example: reconciler fleet schedule set drift --every 1h")
@@ -48,14 +48,14 @@ def schedule() -> None:
     type=options.Duration(least_s=1.0),
     required=True,
     metavar="DURATION",
-    help="30m, 1h.",
+    help="How often: 30m, 1h.",
 )
 @click.option(
     "--branch", metavar="NAME", help="Run its newest commit; default: the branch checked out here."
 )
 @click.pass_obj
 def set_(session: Session, mode: str, every_s: float, branch: str | None) -> int:
-    """Make or replace the schedule of MODE, for the targets of --target, else for all."""
+    """Create or replace the schedule of MODE, for the targets of --target, or else for all."""
     return schedules.set_schedule(session, mode, every_s=every_s, branch=branch)
 
 
@@ -63,7 +63,7 @@ def set_(session: Session, mode: str, every_s: float, branch: str | None) -> int
 @options.formats("text", "json")
 @click.pass_obj
 def list_(session: Session, format_: str) -> int:
-    """List the schedules, with the next tick and how many were skipped."""
+    """List the schedules: the time of the next run, and how many runs were skipped."""
     return schedules.list_schedules(session, format_)
 
 
@@ -71,5 +71,5 @@ def list_(session: Session, format_: str) -> int:
 @click.argument("mode", type=_MODES)
 @click.pass_obj
 def delete(session: Session, mode: str) -> int:
-    """Delete the schedule of MODE; a run that is under way continues."""
+    """Delete the schedule of MODE; a run that has started continues."""
     return schedules.delete_schedule(session, mode)

@@ -50,7 +50,7 @@ def _refuse_local_options(session: Session, options: FleetOptions) -> None:
     }
     for name, fix in _REFUSED.items():
         if given[name]:
-            raise UsageError(f"{name} is not for runs on the engine", fix=fix)
+            raise UsageError(f"runs on the engine do not accept {name}", fix=fix)
 
 
 def _make_requests(

@@ -56,7 +56,7 @@ def prepare_out(folder: Path, out: str, targets: Collection[str]) -> None:
         check_output(place)
         if os.path.lexists(place) and not place.is_dir():
             raise _refuse_out(
-                out, f"{target} is not a folder", "the report of the target is to be there"
+                out, f"{target} is not a folder", "the report of the target would be written there"
             )
 
 

@@ -37,7 +37,7 @@ def set_schedule(session: Session, mode: str, *, every_s: float, branch: str | N
     fleet.set_schedule(place, scheduled, timedelta(seconds=every_s))
     session.say(
         f"{name_schedule(mode)}: {mode} every {format_duration(every_s)} at the newest commit of "
-        f"{chosen}; a tick during a run is skipped"
+        f"{chosen}; a run is skipped while the previous one is active"
     )
     return 0
 

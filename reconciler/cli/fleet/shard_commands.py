@@ -25,7 +25,7 @@ _NOTHING: Final = "nothing was contacted, nothing was written"
     type=click.IntRange(1, shards.MOST),
     required=True,
     metavar="N",
-    help="How many jobs there may be; a shard without targets gets none.",
+    help="At most this many jobs; shards without targets are left out.",
 )
 @options.formats(*matrix.FORMATS)
 @click.pass_obj
@@ -58,7 +58,7 @@ def print_matrix(session: Session, count: int, format_: str) -> int:
 def merge(session: Session, folders: tuple[str, ...], format_: str, out: str | None) -> int:
     """Combine the --out folders of several jobs into one report and one exit code.
 
-    A target of a shard whose folder is missing is an error of the report. Contacts nothing.
+    If the folder of a shard is missing, its targets are errors in the report. Contacts nothing.
     """
     merged = combine.merge_folders([Path(folder) for folder in folders])
     place = None

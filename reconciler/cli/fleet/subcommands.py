@@ -120,7 +120,7 @@ class _FleetCommand(click.Command):
         if rest and not ctx.resilient_parsing:
             raise UsageError(
                 f"`fleet {self.name}` takes no {rest[0]}",
-                why="a path or a plan is for one target; a fleet reads the `paths` of each",
+                why="a fleet reads the `paths` of each target, not a path or a saved plan",
                 fix=f"choose with --target PATTERN; for a path or a plan: reconciler {self.name}",
             )
         return rest
@@ -188,7 +188,7 @@ def _list_engine_options() -> Iterator[click.Parameter]:
     yield click.Option(
         ("--detach",),
         is_flag=True,
-        help="Print the IDs of the workflows, and leave the runs to the engine.",
+        help="Print the IDs of the workflows, and do not wait for the runs.",
     )
 
 
@@ -208,4 +208,4 @@ def _make_refused(option: click.Option) -> click.Option:
 def _refuse(ctx: click.Context, option: click.Parameter, value: tuple[Any, ...]) -> None:
     if value and not ctx.resilient_parsing:
         name = option.opts[0]
-        raise UsageError(f"{name} is not for a fleet", fix=_REFUSED[name])
+        raise UsageError(f"a fleet does not accept {name}", fix=_REFUSED[name])

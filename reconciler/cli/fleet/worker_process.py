@@ -1,4 +1,4 @@
-"""`reconciler fleet worker`: run what the engine hands out, until it is asked to stop."""
+"""`reconciler fleet worker`: run targets on the engine until the worker is stopped."""
 
 import logging
 import signal

@@ -41,7 +41,7 @@ def guardrails(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--prefer",
             type=click.Choice(["git", "live"]),
-            help="Where the files and PostHog both moved: who wins.",
+            help="Which value wins if a field was changed in the files and in PostHog.",
         ),
         click.option(
             "--confirm-deletes",

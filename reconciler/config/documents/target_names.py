@@ -62,7 +62,7 @@ class TargetNames:
         is_mapped = any(self.find_document_name(name) != name for name in names)
         if project.kind != _PROJECT or not is_mapped:
             return ""
-        return f"it is called {live_name} in PostHog now, and `projects` of the target has its name"
+        return f"PostHog calls it {live_name} now, and its name comes from `projects` of the target"
 
     def build_identity(self, kind: Kind, address: Address) -> dict[str, str]:
         """Return the metadata with which a document of this target declares an address."""

@@ -79,7 +79,7 @@ class Checkouts:
         if not self._has(commit):
             raise GitError(
                 f"the commit {commit[:10]} is not in the worker's repository",
-                why="origin does not hand it out",
+                why="origin does not have it, or does not send it",
                 fix="push the commit, then run the command again",
             )
         arguments = ["worktree", "add", "--quiet", "--force", "--detach", str(folder), commit]

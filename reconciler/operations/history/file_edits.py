@@ -260,7 +260,9 @@ def _compare(head: Declared, declared: Declared, edits: list[_Edit]) -> Iterator
                 is_declared and resource is not None and resource.spec != spec
             ):
                 wrong = True
-                reason = "another document declares it too, so the files would not say this"
+                reason = (
+                    "the edit would have no effect: another document or overlay also declares it"
+                )
                 yield SkippedEdit(edit.addresses[0], reason, _BY_HAND)
     others = {*head.resources, *declared.resources} - expected.keys()
     changed = [a for a in others if head.resources.get(a) != declared.resources.get(a)]

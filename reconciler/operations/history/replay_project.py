@@ -39,8 +39,10 @@ _POSSIBLE_OWNERS: Final = {  # gates look at flags of surveys and tours as at th
 _SOMEBODY: Final = (Owner.NOBODY, Owner.EARLY_ACCESS_FEATURE)
 _ANYBODY: Final = (*_SOMEBODY, Owner.EXPERIMENT)
 _BY_SYSTEM: Final = "PostHog itself wrote it"
-_SCHEDULED: Final = "a scheduled change wrote it: the gate decided when it was scheduled"
-_HIDDEN: Final = "a survey or a product tour made the flag, and PostHog lets its writes pass"
+_SCHEDULED: Final = (
+    "a scheduled change wrote it: PostHog checked the policies when it was scheduled"
+)
+_HIDDEN: Final = "a survey or a product tour created the flag, and PostHog does not gate its writes"
 _WITH_HOLDOUT: Final = "PostHog wrote it together with a holdout, which has its own policies"
 
 

@@ -81,7 +81,7 @@ class RunHistory:
         if not repository.is_ancestor(commit, self.head, cwd=root):
             raise ReconcilerError(
                 f"commit {shorten_commit(commit)} is not in the history of HEAD",
-                why="undo puts its previous values on top of the files at HEAD",
+                why="undo combines the previous values with the files at HEAD",
                 fix="check out a branch that contains it; `git branch --contains "
                 f"{shorten_commit(commit)}` lists them",
             )

@@ -81,7 +81,7 @@ def find_notices(
             SUPERSEDED,
             Severity.NOTICE,
             f"{address} is left as it is: a later commit removed it, or declares it again",
-            "that commit decides what becomes of it",
+            "the later commit decides about it",
             address=address,
         )
     for address in sorted(kept):
@@ -228,8 +228,8 @@ def _describe_request(request: ChangeRequest, address: Address) -> Finding:
         STILL_WAITS,
         Severity.WARNING,
         f"{address}: change request {request.id} still waits, and is applied once it is approved",
-        f"{request.requester or 'somebody'} filed it ({request.action_key}); an open "
-        "request has not changed anything yet, so there is nothing to revert",
-        f"to take it back: reconciler requests cancel {request.id}",
+        f"{request.requester or 'somebody'} filed it ({request.action_key}); nothing has changed "
+        "yet, so there is nothing to revert",
+        f"to cancel it: reconciler requests cancel {request.id}",
         address=address,
     )

@@ -192,7 +192,7 @@ def _find_undone(word: str, reader: CommitReader, history: RunHistory) -> Undone
     if named is not None:
         raise ReconcilerError(
             f"{word!r} is a commit, and the name of {named}",
-            why="either could be meant",
+            why="the argument is ambiguous",
             fix=f"write {named}, or the id of the commit: {commit}",
         )
     return _read_run(history.find_run(commit), reader)
@@ -278,7 +278,7 @@ def _describe_never_applied(
     is_declared = str(address) in known
     return ReconcilerError(
         f"{address} was never applied",
-        why="no run changed it, as far as this clone knows"
+        why="this clone does not know of a run that changed it"
         if is_declared
         else "it is in none of the files that were applied",
         fix=f"did you mean {nearest[0]}?"

@@ -31,7 +31,7 @@ def find_notices(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
                 code="rule-without-effect",
                 severity=Severity.WARNING,
                 message=f"{change.address}: rules do not bind {names}",
-                why="admins and owners of the organization are above all rules",
+                why="admins and owners of the organization have full access without rules",
                 fix="remove the rules, or lower their level in the organization",
                 source=change.desired.locate(unbound[0][0]),
                 address=change.address,

@@ -61,10 +61,10 @@ class _Hypothesis(NamedTuple):
 
 
 _DOUBTS: Final = {  # the part of a hypothesis on which the answer depends -> why it is unknown
-    "roles": "no log shows who held {roles} then",
-    "level": "nothing shows the level of {person} then",
+    "roles": "the log does not show who had {roles} at that time",
+    "level": "the log does not show the level of {person} at that time",
     "generation": server_generation.GATED_BY_SOME,
-    "owner": "it depends on the product that owned the flag then, which no log shows",
+    "owner": "it depends on which product owned the flag then, and the log does not show that",
     "scoped": "it depends on whether PostHog had policies per owner of a flag then",
 }
 

@@ -50,7 +50,7 @@ class LogLimits:
         gaps: places where the log does not continue: a write in between is missing.
         creations_missing: flags that were created in the window and whose creation is not logged.
         policies_changed: policies that were created or changed in the window: `waited` is by the
-            policies of then, which no log has.
+            policies at that time, which the log does not show.
         elsewhere: entries of projects that the key cannot see; they are not counted as changes.
 
     """

@@ -26,8 +26,8 @@ _FIRST: Final = (
 )
 
 _CORRECT: Final = (
-    "correct the rule, and add this case to its tests; has(x.y) asks whether there is a key, "
-    "x.y != null whether it has a value"
+    "correct the rule, and add this case to its tests; has(x.y) is true if the key "
+    "exists, and x.y != null if it also has a value"
 )
 
 

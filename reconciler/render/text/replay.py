@@ -24,8 +24,8 @@ _LIMITS: Final = {  # name in the document -> singular, plural
         "flags of the window whose creation is not logged: older entries may be hidden",
     ),
     "policies_changed": (
-        "policy changed in the window; no log shows the policies of then",
-        "policies changed in the window; no log shows the policies of then",
+        "policy changed in the window; the log does not show the previous policies",
+        "policies changed in the window; the log does not show the previous policies",
     ),
     "elsewhere": ("entry of a project not shown here", "entries of projects not shown here"),
 }

@@ -107,7 +107,7 @@ def may_edit_object(
 ) -> bool:
     """Return whether rules let a member create such objects, or edit this one.
 
-    Admins, owners and the creator of an object are above all rules.
+    Rules do not bind admins, owners or the creator of an object.
     """
     if member.level >= ADMIN or not project.access_controls:
         return True

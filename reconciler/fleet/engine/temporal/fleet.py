@@ -143,7 +143,7 @@ def _call(connection: Connection, function: Callable[[Client], Awaitable[_T]]) -
         return asyncio.run(main())
     except RPCError as error:
         raise EngineError(
-            "the Temporal server did not carry out a call",
+            "a call to the Temporal server failed",
             why=f"{error.status.name}: {error.message}",
             state="runs that have started continue",
             fix="check the server, the namespace and the rights of TEMPORAL_API_KEY",
