@@ -521,3 +521,25 @@ def test_an_admin_whom_somebody_removed_in_posthog_is_not_brought_back(make):
     assert refused.code == 4
     assert errors(refused)[0][0] == "policy-weakened"
     assert repo.run("drift", "--revert", "--yes").code == 4
+
+
+@pytest.mark.parametrize("written", ["Engineers", "engineers"])
+@pytest.mark.parametrize("kind", ["ProjectAccess", "ApprovalPolicy", "Organization"])
+def test_a_role_that_the_same_files_delete_cannot_be_named(make, kind, written):
+    """It is live until this run deletes it: the rule would be gone at once, or name nobody."""
+    gone = acme.document("Role", {"members": []}, name="Engineers", lifecycle={"state": "absent"})
+    approvers = {"quorum": 1, "users": ["alice@acme.test"], "roles": [written]}
+    policy = {"enabled": True, "conditions": {}, "approvers": approvers}
+    by_kind = {
+        "ProjectAccess": access(feature_flag={"roles": {written: "editor"}}),
+        "ApprovalPolicy": acme.document(
+            "ApprovalPolicy", policy, project="Web", action="feature_flag.enable"
+        ),
+        "Organization": acme.document("Organization", {"default_role": written}),
+    }
+    repo = make(seed(), gone, by_kind[kind])
+
+    planned = repo.run("plan", "--format", "json")
+
+    assert planned.code == 1
+    assert errors(planned) == [("unknown-reference", 'the role "Engineers" is deleted here')]

@@ -29,6 +29,7 @@ Edges = Mapping[Address, tuple[Address, ...]]
 _CHECKED = {ref.kind for kind in KINDS.values() for ref in kind.references if ref.takes_ids}
 _STORED_UNCHECKED = frozenset({"ExperimentHoldout"})  # PostHog takes any id of these
 _APART = frozenset({"Cohort", "ExperimentHoldout"})  # listed only if a flag names them
+_MAY_STAY = frozenset({"FeatureFlag"})  # an inactive flag may name a deleted one
 SHOWN = 5  # candidates that an error lists
 
 
@@ -132,6 +133,9 @@ class _KnownNames:
         self._declared = FoldedAddresses(
             a for a, r in desired.resources.items() if not r.lifecycle.absent
         )
+        self._deleted = FoldedAddresses(
+            a for a, r in desired.resources.items() if r.lifecycle.absent
+        )
         self._ids = FoldedAddresses(live.ids)
         self._sound: dict[Address, Address | None] = {}  # names that resolved for one resource
         self._renamed = {
@@ -169,7 +173,7 @@ class _KnownNames:
             problem = self._report_ambiguous(resource, target, path)
         elif not live_count and not declared:
             problem = self._report_unknown(resource, target, path)
-        elif target.kind in _APART and self._is_declared_absent(target):
+        elif not declared and target.kind not in _MAY_STAY and self._deleted.find_equal(target):
             problem = self._report_deleted(resource, target, path)
         elif not live_count and target.kind == "Member":
             return None, None  # the Member document has the finding
@@ -201,10 +205,6 @@ class _KnownNames:
         if target.kind in _STORED_UNCHECKED:
             return replace(unknown, severity=Severity.WARNING)
         return unknown
-
-    def _is_declared_absent(self, target: Address) -> bool:
-        resource = self._desired.resources.get(target)
-        return resource is not None and resource.lifecycle.absent
 
     def _find_former(self, target: Address) -> Address | None:
         """Return the resource that has this name until this run renames it."""
