@@ -393,6 +393,18 @@ def test_a_large_change_is_not_a_slow_expression():
         assert [True, True] == process.evaluate(row, [0, 1])
 
 
+def test_an_expression_has_a_limited_time_for_all_changes():
+    """Else 10,000 changes, each just below the limit, would keep a build busy for 16 minutes."""
+    slow = "change.list.all(x, change.list.all(y, x + y >= 0))"
+    row = {"list": list(range(90))}
+    with RuleProcess([slow, "true"], total_s=0.005) as process:
+        process.set_context({"plan": {}, "author": [], "now": "2026-01-01T00:00:00Z"})
+        results = [process.evaluate(row, [0, 1]) for _ in range(100)]
+
+    assert results[0] == [True, True]
+    assert results[-1] == ["it has taken longer than 0.005 s for the changes before", True]
+
+
 def test_many_rules_are_read_in_linear_time(world):
     """A file below the size limit must not keep a build busy."""
     repo = world(factories.seed())

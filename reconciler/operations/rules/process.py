@@ -14,7 +14,7 @@ from typing import IO, Any, Final, Self
 import reconciler
 from reconciler.errors import ReconcilerError
 from reconciler.operating_system import HAS_TIMER, has_exceeded_processor_time
-from reconciler.operations.rules.worker import LIMIT_S
+from reconciler.operations.rules.worker import LIMIT_S, TOTAL_S
 
 TOO_LONG: Final = f"it takes longer than {LIMIT_S * 1000:.0f} ms"
 _ENDED: Final = "the process that evaluates it ended"
@@ -24,7 +24,7 @@ import sys
 installed = (n for n, path in enumerate(sys.path) if path.endswith("-packages"))
 sys.path.insert(next(installed, len(sys.path)), sys.argv[1])
 from reconciler.operations.rules.worker import main
-main()
+main(float(sys.argv[2]))
 """
 _START_S: Final = 30.0
 _PATIENCE_S: Final = 30.0 if HAS_TIMER else LIMIT_S  # of the wall clock; the kernel counts better
@@ -38,10 +38,17 @@ class _ProcessEndedError(Exception):
 
 
 class RuleProcess:
-    """Evaluates expressions, numbered in their order. Not for several threads at once."""
+    """Evaluates expressions, numbered in their order. Not for several threads at once.
 
-    def __init__(self, expressions: Sequence[str]) -> None:
+    Args:
+        expressions: of the rules.
+        total_s: of processor time that one expression may take for all changes.
+
+    """
+
+    def __init__(self, expressions: Sequence[str], total_s: float = TOTAL_S) -> None:
         self._expressions = tuple(expressions)
+        self._total_s = total_s
         self._problems: dict[int, CompileProblem] = {}
         self._context: dict[str, Any] | None = None
         self._ends = Counter[int]()
@@ -96,7 +103,7 @@ class RuleProcess:
     def _try_start(self) -> bool:
         self._lines = SimpleQueue()
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _START, str(Path(reconciler.__file__).parent.parent)],
+            [sys.executable, "-P", "-c", _START, *self._list_arguments()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -117,6 +124,9 @@ class RuleProcess:
             if problem is not None:
                 self._problems[number] = (problem[0], problem[1], problem[2])
         return True
+
+    def _list_arguments(self) -> tuple[str, ...]:
+        return str(Path(reconciler.__file__).parent.parent), str(self._total_s)
 
     def _check_start(self) -> None:
         why = ""
