@@ -45,6 +45,16 @@ def test_without_journals_and_ref_moves_a_commit_is_compared_with_its_parent(rep
     assert (20, None) == (rollout(repo, "a"), live(repo, "new"))
 
 
+def test_without_journals_the_activity_log_is_read_once(repo):
+    """For what the run updated, and for what it may have created."""
+    forget(repo)
+    repo.sandbox.clear()
+
+    assert {"a": "update", "new": "delete"} == actions(undo(repo))
+    listings = [row for row in repo.sandbox.requests() if "activity_logs" in row["path"]]
+    assert 1 == len(listings), listings
+
+
 def test_without_journals_an_address_is_searched_in_the_history(repo):
     forget(repo)
 

@@ -4,11 +4,11 @@ The activity log has the value of a field before its last change. Where it does 
 must show that the commit before the run was applied.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from reconciler.drift.activity_replay import LogEvent
+from reconciler.drift.activity_replay import WHOLE, LogEvent, ObjectHistory
 from reconciler.kinds import KINDS
 from reconciler.model import (
     ABSENT,
@@ -22,11 +22,9 @@ from reconciler.model import (
     get_value,
     parse_path,
 )
-from reconciler.operations import drift
 from reconciler.operations.history.undone import UndoInputs
 from reconciler.operations.plan import World
 from reconciler.plan.diff import matching, values
-from reconciler.posthog.client import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +41,19 @@ class PreviousValues:
     unconfirmed: Mapping[Address, tuple[str, ...]]
 
 
-def check_values(reader: Reader, given: UndoInputs, planned: Plan, world: World) -> PreviousValues:
-    """Compare the previous values of a plan with the activity log."""
+def list_updates(planned: Plan) -> list[Change]:
+    """List the changes of a plan that put previous values back, with these fields only."""
     changes = [_select_fields(change) for change in planned.changes]
-    changes = [change for change in changes if change.fields]
-    histories = drift.read_histories(reader, world.live, changes, _confirms)
+    return [change for change in changes if change.fields]
+
+
+def check_values(
+    given: UndoInputs,
+    world: World,
+    changes: Iterable[Change],
+    histories: Mapping[Address, ObjectHistory],
+) -> PreviousValues:
+    """Compare the previous values of changes with the activity log."""
     contradicted, unconfirmed = dict[Address, dict[str, Any]](), dict[Address, tuple[str, ...]]()
     is_recorded = all(undone.run.is_recorded for undone in given.runs)
     for change in changes:
@@ -55,7 +61,7 @@ def check_values(reader: Reader, given: UndoInputs, planned: Plan, world: World)
         unclear = []
         for edit in change.fields:
             event = histories[change.address].events.get(edit.path)
-            if event is not None and _confirms(change, edit.path, event):
+            if event is not None and confirms(change, edit.path, event):
                 continue
             if event is None or _is_unclear(KINDS[change.address.kind], edit, event, between):
                 unclear.append(edit.path)
@@ -87,8 +93,13 @@ def _list_declared_values(
             yield resource.spec
 
 
-def _confirms(change: Change, path: str, event: LogEvent) -> bool:
-    """Return whether an entry changed a field from the planned value to the one that is live."""
+def confirms(change: Change, path: str, event: LogEvent) -> bool:
+    """Return whether an entry changed a field from the planned value to the one that is live.
+
+    For an object as a whole its newest entry counts.
+    """
+    if path == WHOLE:
+        return True
     edit = next(edit for edit in change.fields if edit.path == path)
     if event.values is None:
         return False

@@ -13,9 +13,9 @@ from reconciler.errors import GuardrailError
 from reconciler.git.applied_ref import Base
 from reconciler.live import key_access
 from reconciler.model import Address, Cause, Plan, shorten_commit
+from reconciler.operations import drift
 from reconciler.operations import plan as operations_plan
-from reconciler.operations.history import previous_values, undo_findings
-from reconciler.operations.history.created import find_uncreated
+from reconciler.operations.history import created, previous_values, undo_findings
 from reconciler.operations.history.undone import UndoInputs, restore_undone
 from reconciler.operations.plan import World
 from reconciler.operations.rules import judge as rule_judge
@@ -47,8 +47,13 @@ def run(reader: Reader, given: UndoInputs, options: PlanOptions, facts: RunFacts
     planning = limit_options(options, files)
     world = operations_plan.observe_declared(reader, directory, files.desired, files.base, planning)
     planned = _plan(given, planning, world, host=reader.host, created_at=facts.stamp)
-    kept = find_uncreated(reader, given, planned, world)
-    previous = previous_values.check_values(reader, given, planned, world)
+    deletes = created.check_journals(given, planned)
+    updates = previous_values.list_updates(planned)
+    histories = drift.read_histories(
+        reader, world.live, (*deletes.unclear, *updates), previous_values.confirms
+    )
+    kept = created.find_uncreated(reader, given, deletes, histories)
+    previous = previous_values.check_values(given, world, updates, histories)
     if kept or previous.contradicted:
         paths = {address: tuple(fields) for address, fields in previous.contradicted.items()}
         given = replace(given, unrestored=paths)
