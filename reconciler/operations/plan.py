@@ -3,7 +3,7 @@
 Reading files, reading PostHog and planning do not know each other: this brings them together.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -164,11 +164,6 @@ def observe_declared(
         renamed = find_pins(desired, directory)
         live = read_gates(reader, live, directory, gated, renamed)
         live = replace(live, rejections=tuple(active_rejections(live, desired)))
-    past: tuple[Declared, ...] = ()
-    if history is not None and (needed := incremental.find_needed_history(compared.changes, live)):
-        earlier = history.read_recent(needed.names)
-        expanded = (config_loaded.expand_templates(state, names) for state in earlier)
-        past = tuple(map(needed.restrict, expanded))
     begun = started_commits.find_started_commits(
         reader, compared, desired, live, history=history, projects=names
     )
@@ -179,10 +174,24 @@ def observe_declared(
         reader.reads - reads_before,
         reader.rate_limit,
         compared=compared,
-        past=past,
+        past=tuple(_read_past(history, compared, live, names)),
         lineage=history.lineage if history is not None else None,
         begun=begun,
     )
+
+
+def _read_past(
+    history: History | None,
+    compared: planner.Comparison,
+    live: Live,
+    projects: Mapping[str, Sequence[str]],
+) -> Iterator[Declared]:
+    """Yield what the files said at the last commits, where several steps may evade a gate."""
+    if history is None:
+        return
+    if needed := incremental.find_needed_history(compared.changes, live):
+        for state in history.read_recent(needed.names):
+            yield needed.restrict(config_loaded.expand_templates(state, projects))
 
 
 def read_gates(

@@ -203,20 +203,10 @@ def _observe(
     _check_scopes(saved, directory, pins)
     counts = dict(_read_counts(saved))
     named = _References(saved, files)
-    wanted = {(item.address, item.id): item for item in named.objects()}
-    detailed = live_references.list_detailed(
-        [item.address for item in saved.writes], files.desired, files.base
-    )
-    own = [
-        WantedObject(item.address, item.live_id, item.address in detailed) for item in saved.writes
-    ]
-    known = {item.address for item in own}
-    wanted = {key: item for key, item in wanted.items() if item.address not in known}
-    wanted |= {(item.address, item.id): item for item in own}
     live = refresh.read_again(
         reader,
         directory,
-        list(wanted.values()),
+        _list_wanted(saved, files, named),
         whole=named.places(),
         counts=counts,
         pins=pins,
@@ -301,6 +291,18 @@ class _References:
         specs = [side[address].spec for side in self._sides if address in side]
         specs.append(self._before.get(address, {}))
         return {str(name) for spec in specs for _, name in iterate_values(spec, reference.path)}
+
+
+def _list_wanted(saved: Saved, files: PlannedFiles, named: _References) -> list[WantedObject]:
+    """List the objects to read: those that the plan writes, and those that they refer to."""
+    written = [item.address for item in saved.writes]
+    detailed = live_references.list_detailed(written, files.desired, files.base)
+    own = {
+        item.address: WantedObject(item.address, item.live_id, item.address in detailed)
+        for item in saved.writes
+    }
+    referred = dict.fromkeys(item for item in named.objects() if item.address not in own)
+    return [*referred, *own.values()]
 
 
 def _is_searched(reference: Reference) -> bool:
