@@ -37,6 +37,12 @@ def codes(done):
     return [row["code"] for row in done.json["findings"] if row["severity"] == "error"]
 
 
+def excerpts(done):
+    """Return the line of the file that each error of a plan points to."""
+    rows = [row for row in done.json["findings"] if row["severity"] == "error"]
+    return [row["excerpt"].strip() for row in rows]
+
+
 def read(repo, who="phx_ci"):
     """Return the organization as the API shows it."""
     return repo.sandbox.call("GET", "/api/organizations/@current/", token=who)
@@ -61,6 +67,7 @@ def test_a_wider_setting_is_refused_without_allow_weakening(make, name):
     refused = repo.run("plan", "--format", "json")
 
     assert (refused.code, codes(refused)) == (4, ["policy-weakened"])
+    assert excerpts(refused) == [f"{name}: true" if WIDE[name] else f"{name}: false"]
     assert repo.run("apply", "--yes").code == 4
     assert repo.sandbox.writes() == []
     assert repo.run("apply", "--yes", "--allow-weakening").code == 0

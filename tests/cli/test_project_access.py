@@ -164,6 +164,8 @@ def test_a_rule_that_makes_a_project_admin_needs_allow_weakening(make, narrow, r
 
     assert refused.code == 4
     assert [code for code, _ in errors(refused)] == ["policy-weakened"]
+    (found,) = (row for row in refused.json["findings"] if row["severity"] == "error")
+    assert found["excerpt"].strip().rstrip(":") in {*spec, "default: admin", "default: null"}
     assert "becomes an admin of Web" in errors(refused)[0][1]
     assert repo.run("apply", "--yes").code == 4
     assert repo.sandbox.writes() == []

@@ -8,12 +8,12 @@ from reconciler.kinds import KINDS
 from reconciler.model import Action, Address, Change, Finding, Live, Severity, Verdict
 from reconciler.plan.approvals import forecast
 from reconciler.plan.weakening import detect, effects
+from reconciler.plan.weakening.membership import PEOPLE
 from reconciler.plan.weakening.partial_apply import StartedCommits
 
 WEAKENED: Final = "policy-weakened"
 USED: Final = "weakened-and-used"
 _HELD_ANYWAY: Final = frozenset({Verdict.BLOCKED, Verdict.REJECTED})
-_PEOPLE: Final = {"Role": "members", "Member": "level", "Organization": "default_role"}
 
 
 def find_weakenings(
@@ -76,7 +76,7 @@ def _may_weaken(change: Change) -> bool:
         return True
     if change.action is not Action.UPDATE:
         return False
-    path = _PEOPLE.get(change.address.kind)
+    path = PEOPLE.get(change.address.kind)
     edits = [(edit.live, edit.desired) for edit in change.fields if edit.path == path]
     return any(not _is_shortened(after, before) for before, after in edits)
 

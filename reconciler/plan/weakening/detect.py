@@ -21,6 +21,7 @@ from reconciler.model import (
     Finding,
     Live,
     Severity,
+    Source,
     parse_path,
 )
 from reconciler.plan.approvals import policies as approvals_policies
@@ -36,6 +37,7 @@ _REPLACED: Final = (
     "until now the policy for experiments or flags gates these writes, without its condition"
 )
 _ACCESS: Final = project_admins.KIND
+_FIELDS: Final = {**PEOPLE, _ACCESS: "project"}  # what decides who gets in
 _SHOWN: Final = 10  # sentences of a finding
 _ALLOW: Final = "if intended, apply it separately with --allow-weakening; otherwise undo the change"
 
@@ -164,15 +166,13 @@ def _report_weakened(
         [*([_REPLACED] if replaced else ()), *(reasons if stronger else ())],
     )
     weakened = "is weaker than the policy that it replaces" if replaced else "is weakened"
-    resource, field = change.desired, weaker[0].field
-    location = resource.locate(parse_path(field)) if resource is not None and field else None
     return Finding(
         code="policy-weakened",
         severity=Severity.ERROR,
         message=f"{change.address} {weakened}: {_join_sentences(r.text for r in weaker)}",
         why=why,
         fix=_ALLOW,
-        source=location or change.source,
+        source=_locate_field(change, weaker[0].field),
         address=change.address,
     )
 
@@ -198,18 +198,18 @@ def _check_access(
     """Yield one finding about settings and access rules that widen access, then the others."""
     gains = admins.get(change.address, ())
     yield from _report_completion(change, (gain.text for gain in gains if gain.completes))
-    wider = (
-        *widening.find_widened_settings(change),
-        *(gain.text for gain in gains if not gain.completes),
-    )
+    settings = widening.find_widened_settings(change)
+    gained = [gain.text for gain in gains if not gain.completes]
+    wider = [*(setting.text for setting in settings), *gained]
     if wider:
+        field = settings[0].field if settings else _FIELDS.get(change.address.kind)
         rest = f"; and {len(wider) - _SHOWN} more" if len(wider) > _SHOWN else ""
         yield Finding(
             code="policy-weakened",
             severity=Severity.ERROR,
             message=f"{change.address} widens access: {_join_sentences(wider[:_SHOWN])}{rest}",
             fix=_ALLOW,
-            source=change.source,
+            source=_locate_field(change, field),
             address=change.address,
         )
     yield from others
@@ -223,6 +223,7 @@ def _check_people(
         gain for gain in effect.weaker if completion is not None and completion.covers_gain(gain)
     ]
     yield from _report_completion(change, (gain.text for gain in completing))
+    source = _locate_field(change, PEOPLE.get(change.address.kind))
     if weaker := [gain.text for gain in effect.weaker if gain not in completing]:
         yield Finding(
             code="policy-weakened",
@@ -230,7 +231,7 @@ def _check_people(
             message=f"{change.address} weakens a policy: {_join_sentences(weaker)}",
             why="PostHog counts the votes of everybody who is an approver at the time of the vote",
             fix=_ALLOW,
-            source=change.source,
+            source=source,
             address=change.address,
         )
     if effect.possible:
@@ -238,9 +239,16 @@ def _check_people(
             code="policy-weakening-possible",
             severity=Severity.WARNING,
             message=f"{change.address} may weaken a policy: {_join_sentences(effect.possible)}",
-            source=change.source,
+            source=source,
             address=change.address,
         )
+
+
+def _locate_field(change: Change, field: str | None) -> Source | None:
+    """Return where a field is written, or its document if it is not written."""
+    resource = change.desired
+    place = resource.locate(parse_path(field)) if resource is not None and field else None
+    return place or change.source
 
 
 def _join_sentences(sentences: Iterable[str]) -> str:

@@ -15,7 +15,8 @@ from reconciler.plan.approvals.policies import Policy
 from reconciler.plan.weakening.compare import Membership
 
 PURPOSES: Final = ("approvers", "bypass")  # what a policy names a role for
-PEOPLE: Final = frozenset({"Role", "Member", "Organization"})  # kinds that have people
+PEOPLE: Final = {"Role": "members", "Member": "level", "Organization": "default_role"}
+"""Kinds that have people, with the field that decides who may approve."""
 NEW_MEMBER: Final = "*"  # stands for every new member, who gets the default role
 _ADMIN: Final = LEVELS["admin"]
 Group = tuple[str, str | int]  # organization, and a folded role name or the number of a level

@@ -12,6 +12,7 @@ from reconciler.model import Action, Address, Change, Live, Spec
 from reconciler.plan.weakening.compare import Membership
 from reconciler.plan.weakening.membership import (
     NEW_MEMBER,
+    PEOPLE,
     build_live_membership,
     build_planned_membership,
 )
@@ -21,7 +22,6 @@ _ADMIN: Final = 8  # level in the organization, above all rules
 _LEVELS: Final = ("none", "member", "admin")  # rising
 _BUILT_IN: Final = "admin"  # the level of everybody without a rule
 _RESOLUTION: Final = "uses_most_specific_access_resolution"
-_PEOPLE: Final = frozenset({"Role", "Organization", "Member"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def _find_cause(changes: tuple[Change, ...], address: Address, person: str) -> C
         change
         for change in changes
         if change.action is not Action.NONE
-        and change.address.kind in _PEOPLE
+        and change.address.kind in PEOPLE
         and change.address.organization == address.organization
     ]
     return next(_rank_causes(candidates, person), None)

@@ -1,11 +1,11 @@
 """Detect settings that widen what people can do or see, such as who may create projects."""
 
 from reconciler.kinds import KINDS
-from reconciler.model import ABSENT, Action, Change
+from reconciler.model import ABSENT, Action, Change, Widening
 
 
-def find_widened_settings(change: Change) -> tuple[str, ...]:
-    """Return a sentence for each setting that an update makes wider.
+def find_widened_settings(change: Change) -> tuple[Widening, ...]:
+    """Return the settings that an update makes wider.
 
     A setting that the response lacks has its default.
     """
@@ -13,12 +13,12 @@ def find_widened_settings(change: Change) -> tuple[str, ...]:
         return ()
     kind = KINDS[change.address.kind]
     edits = {field.path: field for field in change.fields}
-    texts = []
+    wider = []
     for widening in kind.widenings:
         edit = edits.get(widening.field)
         if edit is None:
             continue
         before = kind.defaults.get(edit.path) if edit.live is ABSENT else edit.live
         if widening.is_wider(before, edit.desired):
-            texts.append(widening.text)
-    return tuple(texts)
+            wider.append(widening)
+    return tuple(wider)
