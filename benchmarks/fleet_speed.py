@@ -31,7 +31,6 @@ from reconciler.cli.session import Session
 from reconciler.posthog.client import open_reader
 from reconciler.posthog.credentials import Credentials, Secret
 from reconciler.posthog.rate_limit import KeyRateLimit, RateLimiter
-from reconciler.posthog.transport import Transport
 
 KEYS = 4
 PROJECTS = 19  # each read three times: its settings, and its access rules in two parts
@@ -49,21 +48,18 @@ class QuietTime(Virtual):
     def __init__(self, url):
         super().__init__(url)
         self.sending, self.counts = 0, Lock()
-        acquire, exchange = RateLimiter.acquire, Transport._exchange  # noqa: SLF001  one request
+        acquire, release = RateLimiter.acquire, RateLimiter.release
 
         def counted_acquire(limiter, **options):
             wait = acquire(limiter, **options)
             self.add(0 if wait else 1)
             return wait
 
-        def counted_exchange(transport, *arguments):
-            try:
-                return exchange(transport, *arguments)
-            finally:
-                self.add(-1)
+        def counted_release(limiter):
+            release(limiter)
+            self.add(-1)
 
-        RateLimiter.acquire = counted_acquire
-        Transport._exchange = counted_exchange  # noqa: SLF001  one request
+        RateLimiter.acquire, RateLimiter.release = counted_acquire, counted_release
 
     def add(self, number):
         """Count a request that has its turn, or that has its response."""

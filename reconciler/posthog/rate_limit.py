@@ -1,6 +1,8 @@
 """Limit how fast a key asks a host: two sliding windows, as the server counts (contract 1.5).
 
-Knows nothing of HTTP. Clock and sleep are parameters.
+The server counts a request when it arrives, which is some time between its departure and its
+response. A turn therefore stays taken while its request is under way, and for the whole window
+after the response. Knows nothing of HTTP. Clock and sleep are parameters.
 """
 
 import math
@@ -8,10 +10,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from itertools import takewhile
 from threading import Lock
 from typing import Final
 
-_MARGIN_S: Final = 0.25  # requests do not arrive as evenly as they leave
+_MARGIN_S: Final = 0.25  # two clocks do not run equally fast
 _INSTANT_S: Final = 1e-6  # less than this is rounding, not waiting
 _SLICE_S: Final = 1.0  # a waiting thread checks this often for a stop, or a suspend
 
@@ -50,14 +53,15 @@ class RateLimiter:
         self._clock = clock
         self._sleep = sleep
         self._windows = (_Window(per_minute, 60.0), _Window(per_hour, 3600.0))
+        self._in_flight = 0  # turns whose response has not arrived
         self._paused_until = -math.inf
-        self._lock = Lock()  # guards the windows
+        self._lock = Lock()  # guards the windows and the number of turns in flight
         self._turn = Lock()  # held while waiting: other threads wait for this lock
 
     def acquire(
         self, *, patience_s: float = math.inf, stopped: Callable[[], bool] = _never_stop
     ) -> float:
-        """Wait for a turn and take it.
+        """Wait for a turn and take it; call `release` when the response has arrived.
 
         Return 0.0, or the seconds that were still to wait if that would take longer than
         `patience_s`, or if `stopped` returned True; then no turn is taken.
@@ -69,6 +73,14 @@ class RateLimiter:
                     return wait
                 self._sleep(min(wait, _SLICE_S))
         return 0.0
+
+    def release(self) -> None:
+        """Count a turn from now on: its response has arrived, or is not waited for any longer."""
+        with self._lock:
+            now = self._clock()
+            self._in_flight -= 1
+            for window in self._windows:
+                window.add(now, 1)
 
     def compute_wait_s(self) -> float:
         """Return the seconds until the next turn, without taking it."""
@@ -83,25 +95,39 @@ class RateLimiter:
         """Return the turns that are left in each window, and of how many."""
         with self._lock:
             now = self._clock()
-            return tuple(window.count_left(now) for window in self._windows)
+            return tuple(
+                (max(0, window.turns - window.count(now) - self._in_flight), window.turns)
+                for window in self._windows
+            )
 
     def pause(self, seconds: float) -> None:
         """Let no request through for so long, because the server responded 429."""
         with self._lock:
             self._paused_until = max(self._paused_until, self._clock() + seconds)
 
-    def count_used(self) -> tuple[int, int]:
-        """Return the turns that were taken within each window: a minute, an hour."""
-        minute, hour = (most - left for left, most in self.count_left())
-        return minute, hour
+    def count_used(self, ahead_s: float = 0.0) -> tuple[int, int]:
+        """Return the turns that were taken within each window: a minute, an hour.
 
-    def add_turns(self, minute: int, hour: int) -> None:
-        """Count turns that another process has taken with the key, as if they were taken now."""
+        Adds an estimate of those of the next `ahead_s` seconds: as many as in the last ones, or
+        as the limit of a minute allows on average if that is more.
+        """
+        with self._lock:
+            now, limit = self._clock(), self._windows[0]
+            recent = self._in_flight + limit.count_since(now - ahead_s)
+            average = math.ceil(limit.turns * ahead_s / 60)
+            ahead = max(recent, average) if ahead_s else 0
+            minute, hour = (window.count(now) + self._in_flight + ahead for window in self._windows)
+            return minute, hour
+
+    def raise_used(self, minute: int, hour: int) -> None:
+        """Count what other processes have sent with the key, as if it was sent now.
+
+        The numbers include what this process has sent.
+        """
         with self._lock:
             now = self._clock()
-            for window, turns in zip(self._windows, (minute, hour), strict=True):
-                for _ in range(turns):
-                    window.add(now)
+            for window, used in zip(self._windows, (minute, hour), strict=True):
+                window.add(now, used - window.count(now) - self._in_flight)
 
     def restrict(self, limit: KeyRateLimit) -> None:
         """Allow no more than this from now on, in each window. What was taken still counts."""
@@ -109,49 +135,52 @@ class RateLimiter:
             for window, turns in zip(
                 self._windows, (limit.per_minute, limit.per_hour), strict=True
             ):
-                window.restrict(turns)
+                window.turns = min(window.turns, max(1, turns))
 
     def _take_turn(self) -> float:
         with self._lock:
             now = self._clock()
             wait = self._compute_wait_s(now)
             if wait <= _INSTANT_S:
-                for window in self._windows:
-                    window.add(now)
+                self._in_flight += 1
                 return 0.0
             return wait
 
     def _compute_wait_s(self, now: float) -> float:
-        waits = (window.compute_wait_s(now) for window in self._windows)
+        waits = (window.compute_wait_s(now, self._in_flight) for window in self._windows)
         return max(0.0, self._paused_until - now, *waits)
 
 
 class _Window:
-    """Hold the times of the last turns of one span; the server keeps the same list."""
+    """Hold when the responses of one span arrived, the oldest first."""
 
     def __init__(self, turns: int, span_s: float) -> None:
-        self._times: deque[float] = deque(maxlen=max(1, turns))
+        self.turns = max(1, turns)
+        self._times: deque[float] = deque()
         self._span_s = span_s + _MARGIN_S
 
-    def compute_wait_s(self, now: float) -> float:
-        """Return the seconds until a turn is free."""
-        if len(self._times) < (self._times.maxlen or 1):
+    def compute_wait_s(self, now: float, in_flight: int) -> float:
+        """Return the seconds until a turn is free, if the responses in flight arrive now."""
+        excess = self.count(now) + in_flight - self.turns
+        if excess < 0:
             return 0.0
-        return self._times[0] + self._span_s - now
+        if excess >= len(self._times):
+            return self._span_s
+        return self._times[excess] + self._span_s - now
 
-    def count_left(self, now: float) -> tuple[int, int]:
-        """Return the turns that are left, and of how many."""
-        most = self._times.maxlen or 1
-        return most - sum(1 for time_ in self._times if time_ + self._span_s > now), most
+    def count(self, now: float) -> int:
+        """Return the responses within the span."""
+        while self._times and self._times[0] + self._span_s - now <= _INSTANT_S:
+            self._times.popleft()
+        return len(self._times)
 
-    def restrict(self, turns: int) -> None:
-        """Allow no more than so many turns; the last ones stay counted."""
-        if turns < (self._times.maxlen or 1):
-            self._times = deque(self._times, maxlen=max(1, turns))
+    def count_since(self, start: float) -> int:
+        """Return the responses since then."""
+        return sum(1 for time_ in takewhile(lambda each: each >= start, reversed(self._times)))
 
-    def add(self, now: float) -> None:
-        """Count a turn; the oldest one is dropped."""
-        self._times.append(now)
+    def add(self, now: float, turns: int) -> None:
+        """Count so many responses that arrive now."""
+        self._times.extend([now] * turns)
 
 
 _rate_limiters: Final[dict[Hashable, RateLimiter]] = {}

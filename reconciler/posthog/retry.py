@@ -114,7 +114,10 @@ class Retrier:
             while True:
                 self._take_turn(call)
                 started = self._clock()
-                attempt = send()
+                try:
+                    attempt = send()
+                finally:
+                    self._rate_limiter.release()
                 error = attempt.error
                 sends += not isinstance(error, errors.UnreachableError)  # which was not sent
                 if error is None:
@@ -150,23 +153,30 @@ class Retrier:
         self._budget.count_call()
 
     def _take_turn(self, call: Call) -> None:
-        """Wait for the rate limit, unless that takes longer than the run may."""
+        """Wait for the rate limit, unless that takes longer than the run may.
+
+        After the call, the turn has to be released.
+        """
         self._report_long_wait()
         left = self._until - self._clock()
         missing = self._rate_limiter.acquire(
             patience_s=left, stopped=lambda: self._is_stopped(call)
         )
-        if self._is_stopped(call):
+        has_turn, is_stopped = not missing, self._is_stopped(call)
+        if has_turn and not is_stopped and left > 0.0:
+            return
+        if has_turn:
+            self._rate_limiter.release()
+        if is_stopped:
             raise build_not_sent(call, "the run was stopped", code=STOPPED)
-        if missing or left <= 0.0:
-            raise errors.ThrottledError(
-                redact(f"{call}: not sent, because the time of the run is up"),
-                method=call.method,
-                path=call.path,
-                retry_after_s=missing,
-                why="the rate limit of the key is used up" if missing else "",
-                fix=self._suggest_resume(missing),
-            )
+        raise errors.ThrottledError(
+            redact(f"{call}: not sent, because the time of the run is up"),
+            method=call.method,
+            path=call.path,
+            retry_after_s=missing,
+            why="the rate limit of the key is used up" if missing else "",
+            fix=self._suggest_resume(missing),
+        )
 
     def _is_stopped(self, call: Call) -> bool:
         if not self._stopped.is_set():

@@ -19,6 +19,7 @@ from tests import acme
 from tests.support import CLEAN, SCRIPT, Repository, awaited
 
 TEMPORAL = shutil.which("temporal", path=str(Path(sys.executable).parent))
+LONG = 40  # events of a history: a workflow that waits begins a new one (else 4,096)
 NAMESPACES = 40  # one for each test: workflow IDs are the same in all of them
 
 
@@ -47,7 +48,8 @@ def temporal_server():
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     names = [word for n in range(NAMESPACES) for word in ("--namespace", f"test-{n}")]
-    command = [TEMPORAL, "server", "start-dev", "--headless", "--port", str(port), *names]
+    limit = ("--dynamic-config-value", f"limit.historyCount.suggestContinueAsNew={LONG}")
+    command = [TEMPORAL, "server", "start-dev", "--headless", "--port", str(port), *names, *limit]
     process = subprocess.Popen(
         [*command, "--log-level", "error"],
         stdout=subprocess.DEVNULL,
@@ -133,6 +135,13 @@ def decode_history(events):
     text = json.dumps(events)
     payloads = re.findall(r'"data": "([A-Za-z0-9+/=]+)"', text)
     return text + "".join(base64.b64decode(data).decode("utf-8", "replace") for data in payloads)
+
+
+def read_input(history):
+    """The argument of a run of a workflow."""
+    started = history[0]["workflowExecutionStartedEventAttributes"]
+    (payload,) = started["input"]["payloads"]
+    return json.loads(base64.b64decode(payload["data"]))
 
 
 def drop_times(report):

@@ -1,7 +1,7 @@
 """An apply on the engine that waits for approval: it ends by itself, also after a kill."""
 
 from tests import acme
-from tests.engine.fleets import gated_world
+from tests.engine.fleets import LONG, gated_world
 from tests.support import awaited
 
 
@@ -32,3 +32,26 @@ def test_an_approval_given_while_no_worker_runs_finishes_the_change(fleet):
 
     applied = repo.git("rev-parse", "refs/reconciler/applied/one").strip()
     assert applied == repo.git("rev-parse", "HEAD").strip()
+
+
+def test_an_apply_that_waits_for_long_goes_on_in_a_new_history(fleet):
+    """Its history stays short, and an approval still finishes the change."""
+    repo = fleet(gated_world("a"))
+    repo.configure({"one": {}})
+    repo.write("one/flags.yaml", acme.flag("a", active=True))
+    repo.commit()
+    with repo.worker():
+        assert 3 == repo.run("fleet", "apply", "--yes").code
+        awaited(lambda: began_from(repo.history("reconciler/apply/one")))
+        assert len(repo.history("reconciler/apply/one")) < LONG
+        assert 1 == approve_all(repo)
+        awaited(lambda: repo.workflows()["reconciler/apply/one"] == "COMPLETED")
+
+    (flag,) = repo.sandbox.state()["organizations"][0]["projects"][0]["feature_flags"]
+    assert flag["active"]
+
+
+def began_from(history):
+    """The run that a run of a workflow continues, if there is one."""
+    started = history[0]["workflowExecutionStartedEventAttributes"]
+    return started.get("continuedExecutionRunId")

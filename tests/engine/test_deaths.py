@@ -8,9 +8,11 @@ from contextlib import contextmanager
 
 from tests import acme, support
 from tests.effort import effort
+from tests.engine.fleets import read_input
 from tests.support import awaited
 
 TARGETS = effort(8, 200)
+MOST_EVENTS = 150  # of a history, however many targets the killed worker had
 
 
 @contextmanager
@@ -72,7 +74,12 @@ def test_a_worker_that_is_killed_in_an_apply_is_replaced(fleet, slow_sandbox):
         first.kill()
         with repo.worker("--concurrency", "4"):
             out, err = process.communicate(timeout=effort(120, 1200))
+        (key,) = [id_ for id_ in repo.workflows() if "/key/" in id_]
+        lease = read_input(repo.history(key))
+        lengths = [len(repo.history(f"reconciler/apply/{name}")) for name in names[:: TARGETS // 8]]
 
+    assert max(lengths) < MOST_EVENTS, lengths
+    assert lease["use"]["minute"] > 0  # what the killed worker had sent
     assert 3 == process.returncode, err
     assert dict.fromkeys(names, 3) == {
         each["target"]: each["exit_code"] for each in json.loads(out)["targets"]

@@ -10,8 +10,8 @@ from tests.engine.fleets import gated_world
 from tests.support import CLEAN, awaited
 
 
-def one_target(repo, **spec):
-    repo.configure({"one": {}})
+def one_target(repo, poll="1s", **spec):
+    repo.configure({"one": {}}, poll)
     repo.write("one/flags.yaml", acme.flag("a", **spec))
     repo.commit()
     return repo
@@ -23,7 +23,7 @@ def run(repo, *words, **extra):
 
 def test_an_apply_is_not_started_twice_and_a_newer_commit_wakes_one_that_waits(fleet):
     """Two requests for the same commit are one run; the next commit does not wait for approval."""
-    repo = one_target(fleet(gated_world("a")), active=True)
+    repo = one_target(fleet(gated_world("a")), "1h", active=True)
     for _ in range(2):
         done = run(repo, "apply", "--yes", "--detach")
         assert (0, "reconciler/apply/one\n") == (done.code, done.out)
@@ -96,13 +96,15 @@ def test_what_the_engine_cannot_do_is_refused(fleet, words, said):
 
 
 def test_a_server_that_is_not_there_is_an_error(fleet):
-    """It says where it looked."""
+    """It says where it looked, what it found, and what to do: not in the words of the SDK."""
     repo = one_target(fleet(gated_world("a")), name="renamed")
 
     done = run(repo, "plan", TEMPORAL_ADDRESS="127.0.0.1:1")
 
     assert 1 == done.code
     assert "cannot connect to the Temporal server at 127.0.0.1:1" in done.err
+    assert "why:   no connection: Connection refused" in done.err
+    assert "fix:   start the server, or set TEMPORAL_ADDRESS" in done.err
 
 
 def test_a_file_does_not_decide_who_gets_the_api_key(fleet):

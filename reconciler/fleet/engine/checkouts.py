@@ -45,7 +45,7 @@ class Checkouts:
     def open(self, commit: str) -> Iterator[Path]:
         """Yield the folder of a commit, which is fetched if it is missing. Raises GitError."""
         with self._lock:
-            folder = self._folder / commit
+            folder = self.find_folder(commit)
             if commit not in self._users:
                 self._add(commit, folder)
             self._users[commit] = self._users.get(commit, 0) + 1
@@ -56,6 +56,10 @@ class Checkouts:
             with self._lock:
                 self._users[commit] -= 1
                 self._remove_unused()
+
+    def find_folder(self, commit: str) -> Path:
+        """Return the folder of a commit, which exists while the commit is open."""
+        return self._folder / commit
 
     def fetch_branch(self, branch: str) -> str:
         """Return the newest commit of a branch, of the remote if there is one. Raises GitError."""
@@ -106,7 +110,7 @@ class Checkouts:
         unused = [commit for commit, users in self._users.items() if users == 0]
         for commit in unused[: max(0, len(unused) - _KEPT)]:
             del self._users[commit]
-            _remove(self._root, self._folder / commit)
+            _remove(self._root, self.find_folder(commit))
 
     def _remove_abandoned(self, parent: Path) -> None:
         """Remove the checkouts of workers that were killed: nobody holds their lock."""

@@ -6,7 +6,7 @@ to a folder of the artifact store.
 
 import asyncio
 import hashlib
-from collections import defaultdict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -40,6 +40,7 @@ from reconciler.posthog.credentials import Credentials
 from reconciler.posthog.rate_limit import KeyRateLimit, RateLimiter
 
 _LOOKS: Final = 10  # the part of a budget that looks at change requests may take: a tenth
+_SETTINGS: Final = 8  # that are kept for further targets
 _T = TypeVar("_T")
 
 
@@ -69,6 +70,7 @@ class HostControl:
         self._lock = Lock()
         self._stop: Callable[[], object] = lambda: None
         self._is_stopped = False
+        self.has_begun = False  # else it waits for its turn
 
     @property
     def requests(self) -> RequestCounts:
@@ -99,7 +101,7 @@ class HostControl:
         """Return a runner whose run is seen here."""
 
         def carry_out(run: TargetRun, control: RunControl) -> int:
-            self._run = control
+            self._run, self.has_begun = control, True
             return runner(run, control)
 
         return carry_out
@@ -117,19 +119,21 @@ class WorkerHost:
         self._paces: dict[str, RateLimiter] = {}  # of the looks at change requests
         self._looking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._busy: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._settings: OrderedDict[tuple[str, str], Settings] = OrderedDict()  # of commit, folder
+        self._loading = Lock()
         self._runs = ThreadPoolExecutor(options.concurrency, thread_name_prefix="target")
         self._small = ThreadPoolExecutor(4, thread_name_prefix="small")
 
     def take_over(self, key: str, use: KeyUse) -> None:
-        """Count what the worker before this one has sent with a key."""
+        """Count what the workers before this one have sent with a key."""
         if key in self._budgets:
-            self._budgets[key].add_turns(use.minute, use.hour)
+            self._budgets[key].raise_used(use.minute, use.hour)
 
-    def count_use(self, key: str) -> KeyUse:
-        """Return what this worker has sent with a key."""
+    def count_use(self, key: str, ahead_s: float = 0.0) -> KeyUse:
+        """Return what was sent with a key, and about what will be sent in the next seconds."""
         if key not in self._budgets:
             return KeyUse()
-        return KeyUse(*self._budgets[key].count_used())
+        return KeyUse(*self._budgets[key].count_used(ahead_s))
 
     async def identify_key(self, request: RunRequest) -> str | None:
         """Return a digest of the host and the key of a target; None if the key is not here.
@@ -166,6 +170,7 @@ class WorkerHost:
             async with self._looking[key]:  # one after the other
                 await asyncio.sleep(pace.compute_wait_s())
                 pace.acquire()
+                pace.release()
         return await self._call_small(lambda: self._check(watched))
 
     async def list_scheduled(self, fleet: ScheduledFleet, id_: str) -> list[RunRequest]:
@@ -193,8 +198,8 @@ class WorkerHost:
         return digest
 
     def _find_target(self, request: RunRequest) -> Target:
-        with self._checkouts.open(request.commit) as root:
-            return self._load_settings(root / request.folder).select_target(request.target)
+        with self._checkouts.open(request.commit):
+            return self._load_settings(request.commit, request.folder).select_target(request.target)
 
     def _find_credentials(self, target: Target) -> Credentials:
         return credentials.resolve(
@@ -204,8 +209,17 @@ class WorkerHost:
             where=target.describe_source,
         )
 
-    def _load_settings(self, folder: Path) -> Settings:
-        return load_settings(folder, environ=self._options.environ)
+    def _load_settings(self, commit: str, folder: str) -> Settings:
+        """Return the settings of a commit that is checked out; all of its targets share them."""
+        with self._loading:
+            settings = self._settings.get((commit, folder))
+            if settings is None:
+                root = self._checkouts.find_folder(commit)
+                settings = load_settings(root / folder, environ=self._options.environ)
+                self._settings[commit, folder] = settings
+                if len(self._settings) > _SETTINGS:
+                    self._settings.popitem(last=False)
+            return settings
 
     def _run(self, request: RunRequest, control: HostControl) -> tuple[RunOutcome, float | None]:
         report = self._name_report(request)
@@ -235,8 +249,10 @@ class WorkerHost:
         return self._read_outcome(request), control.retry_s
 
     def _keep_markers(self, request: RunRequest, root: Path) -> AbstractContextManager[None]:
-        folder = self._load_settings(root / request.folder).folder or root
-        if not request.notifies or not folder.is_relative_to(root):
+        if not request.notifies:
+            return nullcontext()
+        folder = self._load_settings(request.commit, request.folder).folder or root
+        if not folder.is_relative_to(root):
             return nullcontext()
         return keep_markers(self._options.root / folder.relative_to(root), folder)
 
@@ -269,8 +285,8 @@ class WorkerHost:
 
     def _list_scheduled(self, fleet: ScheduledFleet, id_: str) -> list[RunRequest]:
         commit = self._checkouts.fetch_branch(fleet.branch)
-        with self._checkouts.open(commit) as root:
-            settings = self._load_settings(root / fleet.folder)
+        with self._checkouts.open(commit):
+            settings = self._load_settings(commit, fleet.folder)
         return run_requests.make_scheduled(settings, fleet, commit, id_)
 
 

@@ -1,9 +1,12 @@
 """Two windows per host and key; a pause holds everybody."""
 
 import gc
+import heapq
 import threading
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconciler.posthog import rate_limit
 from reconciler.posthog.rate_limit import KeyRateLimit, RateLimiter
@@ -14,6 +17,7 @@ def _sent(rate_limiter, time, count):
     times = []
     for _ in range(count):
         assert rate_limiter.acquire() == 0.0
+        rate_limiter.release()
         times.append(time.now)
     return times
 
@@ -86,6 +90,7 @@ def test_threads_together_keep_to_the_limit():
         for _ in range(20):
             rate_limiter.acquire()
             times.append(time.now)
+            rate_limiter.release()
 
     threads = [threading.Thread(target=work) for _ in range(10)]
     for thread in threads:
@@ -132,6 +137,79 @@ def test_the_stricter_limits_hold_for_all_connections_of_a_key():
     for start in times:
         assert sum(start <= at < start + 60 for at in times) <= 10
         assert sum(start <= at < start + 3600 for at in times) <= 25
+
+
+def test_a_request_counts_from_its_response_because_the_server_counts_its_arrival():
+    """Two requests of the first minute arrive late: they are in the server's second window."""
+    time = Time()
+    rate_limiter = RateLimiter(3, 100, clock=time.clock, sleep=time.sleep)
+    for _ in range(3):
+        assert rate_limiter.acquire() == 0.0
+    rate_limiter.release()
+    time.sleep(40)  # the responses to the other two
+    rate_limiter.release()
+    rate_limiter.release()
+    assert ((0, 3), (97, 100)) == rate_limiter.count_left()
+
+    times = _sent(rate_limiter, time, 2)
+
+    assert [1060.25, 1100.25] == times
+
+
+@given(journeys=st.lists(st.tuples(st.floats(0, 90), st.floats(0, 90)), min_size=5, max_size=40))
+def test_the_server_never_counts_too_many_however_long_requests_take(journeys):
+    """Each request takes some seconds to the server, and its response some more."""
+    time = Time()
+    rate_limiter = RateLimiter(4, 30, clock=time.clock, sleep=time.sleep)
+    arrivals, responses = [], []
+    for there, back in journeys:
+        while rate_limiter.acquire(patience_s=0.0) != 0.0:
+            if responses and responses[0] <= time.now + rate_limiter.compute_wait_s():
+                time.now = max(time.now, heapq.heappop(responses))
+                rate_limiter.release()
+            else:
+                time.now += rate_limiter.compute_wait_s()
+        arrivals.append(time.now + there)
+        heapq.heappush(responses, time.now + there + back)
+
+    for start in arrivals:
+        assert sum(start <= at < start + 60 for at in arrivals) <= 4
+        assert sum(start <= at < start + 3600 for at in arrivals) <= 30
+
+
+def test_a_turn_that_is_under_way_stays_taken():
+    """Nobody knows yet when the server counts it."""
+    time = Time()
+    rate_limiter = RateLimiter(1, 10, clock=time.clock, sleep=time.sleep)
+    assert rate_limiter.acquire() == 0.0
+    time.sleep(1000)
+
+    assert rate_limiter.acquire(patience_s=60) == 60.25
+    rate_limiter.release()
+    assert rate_limiter.acquire() == 0.0
+    assert time.now == 2060.25
+
+
+def test_what_another_process_has_sent_counts_once():
+    """It includes what this process had sent before; a process that dies sends some more."""
+    time = Time()
+    first, second = (RateLimiter(10, 30, clock=time.clock, sleep=time.sleep) for _ in range(2))
+    _sent(first, time, 4)
+    second.raise_used(*first.count_used())
+    time.sleep(5)
+    _sent(second, time, 2)
+    assert second.acquire() == 0.0
+    assert (7, 7) == second.count_used()
+    assert (10, 10) == second.count_used(ahead_s=3.0)  # three in the last three seconds
+    time.sleep(61)
+    assert (1, 7) == second.count_used()
+    assert (6, 12) == second.count_used(ahead_s=30.0)  # the limit allows five on average
+    second.release()
+
+    first.raise_used(*second.count_used())
+    first.raise_used(*second.count_used())
+
+    assert ((9, 10), (23, 30)) == first.count_left()
 
 
 @pytest.mark.parametrize("limit", [KeyRateLimit(), KeyRateLimit(10, 25), KeyRateLimit(7, 3)])

@@ -7,8 +7,7 @@ from typing import Final, TypeVar
 from uuid import uuid4
 
 from temporalio import activity
-from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.client import Client
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from reconciler.fleet import waves
@@ -21,7 +20,6 @@ from reconciler.fleet.engine.messages import (
     ScheduledResult,
     WatchedChanges,
     WatchResult,
-    name_key,
 )
 from reconciler.fleet.engine.temporal import service, workflows
 from reconciler.fleet.engine.worker_host import HostControl, WorkerHost
@@ -30,6 +28,8 @@ from reconciler.model import FleetMode
 _EXPECTED: Final = ApplicationErrorCategory.BENIGN  # nothing that the log of a worker has to show
 _NO_KEY: Final = "none"  # of targets whose key no worker has: their runs say so
 _BEAT_S: Final = 1.0
+_QUEUED_BEAT_S: Final = 4.0  # hundreds of runs may wait for their turn
+_UNHEARD_S: Final = 3.0  # a worker that dies may have sent for so long since its last heartbeat
 _LEASE_S: Final = 5.0  # until a worker knows that it holds a lease that it has just taken
 _STARTS_S: Final = 30.0  # until a target that is needed is started
 
@@ -46,6 +46,7 @@ class Activities:
         self.queue = f"{shared_queue}/{uuid4().hex}"  # of this worker, whom only it serves
         self.stopping = asyncio.Event()
         self._held: dict[str, asyncio.Event] = {}
+        self._holders: dict[str, asyncio.Future[str]] = {}  # of leases, while a call finds them out
 
     @activity.defn(name=workflows.CLAIM_KEY)
     async def claim_key(self, request: RunRequest) -> str:
@@ -53,21 +54,18 @@ class Activities:
         key = await _with_heartbeats(self._host.identify_key(request))
         if key is None and activity.info().attempt < workflows.MAX_ATTEMPTS:
             raise ApplicationError("the key is not on this worker", category=_EXPECTED)
-        key = key or _NO_KEY
-        while True:
+        return await _with_heartbeats(self._find_holder(key or _NO_KEY))
+
+    async def _find_holder(self, key: str) -> str:
+        """Return the queue of the worker that holds a lease; all who ask meanwhile share it."""
+        holder = self._holders.get(key)
+        if holder is None:
             now = activity.info().current_attempt_scheduled_time
-            use = await service.read_last_use(self._client, key, now)
-            handle = await self._client.start_workflow(
-                workflows.KeyWorkflow.run,
-                Lease(key, self.queue, use),
-                id=name_key(key),
-                task_queue=self._shared_queue,
-                memo={"queue": self.queue},
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            holder = self._holders[key] = asyncio.ensure_future(
+                service.claim_lease(self._client, self._shared_queue, key, self.queue, now)
             )
-            described = await handle.describe()
-            if described.status is WorkflowExecutionStatus.RUNNING:
-                return str((await described.memo())["queue"])
+            holder.add_done_callback(lambda _: self._holders.pop(key))
+        return await asyncio.shield(holder)
 
     @activity.defn(name=workflows.HOLD_KEY)
     async def hold_key(self, lease: Lease) -> KeyUse:
@@ -76,7 +74,7 @@ class Activities:
         self._held.setdefault(lease.key, asyncio.Event()).set()
         try:
             while not self.stopping.is_set():
-                activity.heartbeat(self._host.count_use(lease.key))
+                activity.heartbeat(self._host.count_use(lease.key, _UNHEARD_S))
                 await _sleep(self.stopping)
         finally:
             self._held.pop(lease.key).clear()
@@ -98,10 +96,14 @@ class Activities:
         self, running: "asyncio.Future[tuple[RunOutcome, float | None]]", control: HostControl
     ) -> tuple[RunOutcome, float | None]:
         """Wait for a run. If it is cancelled, it ends as by Ctrl-C, which takes a moment."""
+        loop = asyncio.get_running_loop()
+        next_beat = loop.time()
         while not running.done():
             try:
                 await asyncio.wait({running}, timeout=_BEAT_S)
-                activity.heartbeat(control.requests)
+                if loop.time() >= next_beat:
+                    activity.heartbeat(control.requests)
+                    next_beat = loop.time() + (_BEAT_S if control.has_begun else _QUEUED_BEAT_S)
             except asyncio.CancelledError:
                 control.stop()
             if self.stopping.is_set():

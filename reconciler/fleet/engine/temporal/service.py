@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from temporalio.api.enums.v1 import TaskQueueType
@@ -18,6 +18,7 @@ from temporalio.client import (
     SchedulePolicy,
     ScheduleSpec,
     ScheduleUpdate,
+    WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowHandle,
@@ -27,12 +28,14 @@ from temporalio.client import (
 from temporalio.common import Priority, WorkflowIDConflictPolicy
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.exceptions import is_cancelled_exception
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
 from reconciler.errors import EngineError
 from reconciler.fleet.engine.connection import Connection
+from reconciler.fleet.engine.diagnosis import TlsSettings, diagnose_address
 from reconciler.fleet.engine.messages import (
     KeyUse,
+    Lease,
     RunOutcome,
     RunRequest,
     ScheduledFleet,
@@ -41,11 +44,16 @@ from reconciler.fleet.engine.messages import (
     name_schedule,
     name_workflow,
 )
-from reconciler.fleet.engine.temporal.workflows import ScheduledWorkflow, TargetWorkflow
+from reconciler.fleet.engine.temporal.workflows import (
+    KeyWorkflow,
+    ScheduledWorkflow,
+    TargetWorkflow,
+)
 from reconciler.model import ExitCode
 
 _CALLS: Final = 32  # to the server at a time
 _PAUSE_S: Final = 0.5
+_SILENCE: Final = timedelta(seconds=5)  # more than twice the time between two heartbeats
 _HOUR: Final = timedelta(hours=1)  # the longer of the windows in which PostHog counts
 
 _TargetHandle = WorkflowHandle[TargetWorkflow, dict[str, RunOutcome]]
@@ -62,11 +70,21 @@ async def connect(connection: Connection) -> Client:
     try:
         return await Client.connect(**values)
     except (RuntimeError, ValueError, RPCError) as error:
+        address, tls = values["target_host"], _read_tls(values)
+        diagnosis = await asyncio.to_thread(diagnose_address, address, tls)
         raise EngineError(
-            f"cannot connect to the Temporal server at {values['target_host']}",
-            why=str(error).splitlines()[0][:300],
-            fix="start it, or set TEMPORAL_ADDRESS (TLS: TEMPORAL_TLS=true) to where it is",
+            f"cannot connect to the Temporal server at {address}",
+            why=diagnosis.why,
+            fix=diagnosis.fix,
         ) from error
+
+
+def _read_tls(values: ClientConnectConfig) -> TlsSettings | None:
+    """Return what the SDK was given; an API key switches TLS on."""
+    tls = values.get("tls")
+    if isinstance(tls, TLSConfig):
+        return TlsSettings(tls.server_root_ca_cert, tls.domain)
+    return TlsSettings() if tls or (tls is None and values.get("api_key")) else None
 
 
 def _read_sdk_settings(connection: Connection) -> ClientConnectConfig:
@@ -121,22 +139,23 @@ async def fetch_outcome(
 
 async def _ask_workflow(handle: _TargetHandle, id_: str) -> RunOutcome | None:
     """Wait for an outcome; return None if the workflow has ended, or does not exist."""
-    try:
-        outcome: RunOutcome = await handle.execute_update(
-            "outcome", id_, id=id_, result_type=RunOutcome
-        )
-    except WorkflowUpdateRPCTimeoutOrCancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise asyncio.CancelledError from None
-        return await _ask_workflow(handle, id_)
-    except WorkflowUpdateFailedError:  # it ended just now
-        return None
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
-        return None
-    return outcome
+    while True:
+        try:
+            outcome: RunOutcome = await handle.execute_update(
+                "outcome", id_, id=id_, result_type=RunOutcome
+            )
+        except WorkflowUpdateRPCTimeoutOrCancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError from None
+        except WorkflowUpdateFailedError:  # it ended just now
+            return None
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return None
+        else:
+            return outcome
 
 
 async def _read_result(handle: _TargetHandle, id_: str) -> RunOutcome | None:
@@ -161,7 +180,43 @@ async def cancel_runs(client: Client, mode: str, targets: Iterable[str]) -> None
                 raise
 
 
-async def read_last_use(client: Client, key: str, now: datetime) -> KeyUse:
+async def claim_lease(client: Client, task_queue: str, key: str, queue: str, now: datetime) -> str:
+    """Return the queue of the worker that holds the lease of a key: `queue` if it was free.
+
+    `now` is the time of the server. Waits while the holder has not been heard of: either it lives,
+    or its lease ends soon.
+    """
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    while True:
+        use = await _read_last_use(client, key, now)
+        handle = await client.start_workflow(
+            KeyWorkflow.run,
+            Lease(key, queue, use),
+            id=name_key(key),
+            task_queue=task_queue,
+            memo={"queue": queue},
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        )
+        described = await handle.describe()
+        heard_until = now + timedelta(seconds=loop.time() - started) - _SILENCE
+        if _is_held(described, heard_until):
+            return str((await described.memo())["queue"])
+        await asyncio.sleep(_PAUSE_S)
+
+
+def _is_held(described: WorkflowExecutionDescription, heard_until: datetime) -> bool:
+    """Return whether a lease is held, by a worker that has been heard of since then."""
+    if described.status is not WorkflowExecutionStatus.RUNNING:
+        return False
+    return not any(
+        pending.HasField("last_heartbeat_time")
+        and pending.last_heartbeat_time.ToDatetime(UTC) < heard_until
+        for pending in described.raw_description.pending_activities
+    )
+
+
+async def _read_last_use(client: Client, key: str, now: datetime) -> KeyUse:
     """Return what was sent with a key under a lease that ended less than an hour ago."""
     handle = client.get_workflow_handle(name_key(key), result_type=KeyUse)
     try:

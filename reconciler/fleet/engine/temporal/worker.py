@@ -17,7 +17,7 @@ from reconciler.fleet.engine.worker_host import WorkerHost
 
 _MOST: Final = 1000  # activities that wait at a time; what runs is limited by the host
 _GRACE: Final = timedelta(seconds=45)  # to finish what is in flight
-_BEATS: Final = timedelta(seconds=2)  # at most so long until a cancellation is known
+_BEATS: Final = timedelta(seconds=1)  # at most so long until a cancellation is known
 _STICKY: Final = timedelta(seconds=2)  # until another worker takes the workflows of a dead one
 
 

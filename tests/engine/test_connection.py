@@ -1,0 +1,137 @@
+"""The connection to the server: with TLS, and what is said if there is none."""
+
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from tests.support import CLEAN
+
+CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+LIST = ("fleet", "schedule", "list")
+NO_TEMPORAL = "does not respond as Temporal without TLS does"
+
+
+def openssl(folder, *words):
+    subprocess.run(["openssl", *words], cwd=folder, env=CLEAN, capture_output=True, check=True)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """An authority, and a certificate for localhost that it has signed."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl here")
+    folder = tmp_path_factory.mktemp("certificates")
+    (folder / "names").write_text("subjectAltName=DNS:localhost\n")
+    authority = ("-keyout", "authority.key", "-out", "authority.pem")
+    openssl(folder, "req", "-x509", *CURVE, "-subj", "/CN=authority", *authority)
+    openssl(folder, "req", *CURVE, "-subj", "/CN=x", "-keyout", "own.key", "-out", "request.pem")
+    signed = ("-CA", "authority.pem", "-CAkey", "authority.key", "-CAcreateserial")
+    names = ("-extfile", "names", "-in", "request.pem", "-out", "own.pem")
+    openssl(folder, "x509", "-req", *signed, *names)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tls_port(temporal, certificates):
+    """A server in front of Temporal that speaks TLS: the development server does not."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "own.pem", certificates / "own.key")
+    context.set_alpn_protocols(["h2"])
+    with forwarding(temporal.address, context) as port:
+        yield port
+
+
+@contextmanager
+def forwarding(address, context):
+    """The port of a server whose connections, without TLS, go to an address."""
+    host, port = address.split(":")
+
+    def copy(source, destination):
+        with suppress(OSError):
+            while data := source.recv(65536):
+                destination.sendall(data)
+        for each in (source, destination):  # both directions end
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def forward(connection):
+        with (
+            suppress(OSError),
+            connection,
+            context.wrap_socket(connection, server_side=True) as outer,
+            socket.create_connection((host, int(port))) as inner,
+        ):
+            back = threading.Thread(target=copy, args=(inner, outer))
+            back.start()
+            copy(outer, inner)
+            back.join()
+
+    def serve():
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=forward, args=listener.accept()[:1], daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)  # ends `accept`
+        thread.join()
+
+
+@pytest.fixture
+def repo(fleet):
+    made = fleet({"users": [], "organizations": []})
+    made.configure({"one": {}})
+    return made
+
+
+def test_a_server_with_tls_is_used_with_the_variables_of_the_sdk(repo, tls_port, certificates):
+    """The authority of its certificate is in a file."""
+    done = repo.run(
+        *LIST,
+        TEMPORAL_ADDRESS=f"localhost:{tls_port}",
+        TEMPORAL_TLS="true",
+        TEMPORAL_TLS_SERVER_CA_CERT_PATH=str(certificates / "authority.pem"),
+    )
+
+    assert (0, True) == (done.code, done.out.startswith("no schedules")), done.err
+
+
+@pytest.mark.parametrize(
+    ("environ", "why", "fix"),
+    [
+        ({}, NO_TEMPORAL, "TEMPORAL_TLS=true"),
+        ({"TEMPORAL_TLS": "true"}, "is not trusted", "TEMPORAL_TLS_SERVER_CA_CERT_PATH"),
+    ],
+)
+def test_a_server_with_tls_that_cannot_be_used_says_why(repo, tls_port, environ, why, fix):
+    """With the variable to set."""
+    done = repo.run(*LIST, TEMPORAL_ADDRESS=f"localhost:{tls_port}", **environ)
+
+    assert 1 == done.code
+    assert why in done.err
+    assert fix in done.err
+
+
+def test_tls_with_a_server_that_has_none_says_so(repo, temporal):
+    """It is switched on by a variable, or by an API key."""
+    for environ in ({"TEMPORAL_TLS": "true"}, {"TEMPORAL_API_KEY": "a-secret-of-temporal"}):
+        done = repo.run(*LIST, TEMPORAL_ADDRESS=temporal.address, **environ)
+
+        assert (1, True) == (done.code, "TLS with it fails" in done.err), done.err
+        assert "TEMPORAL_TLS=false" in done.err
+        assert "a-secret-of-temporal" not in done.err
+
+
+@pytest.mark.parametrize("address", ["localhost", "localhost:port", ":7233"])
+def test_an_address_without_a_port_is_refused_with_the_form(repo, address):
+    """Of the variable, or of reconciler.yaml."""
+    done = repo.run(*LIST, TEMPORAL_ADDRESS=address)
+
+    assert (1, True) == (done.code, "write HOST:PORT" in done.err), done.err
