@@ -80,10 +80,10 @@ def command(
     concurrency: int,
 ) -> int:
     """Compare what the files declare at a commit with what is live. Exits 2 on drift."""
-    action = _choose_action(actions)
-    _refuse_misplaced(action, format_)
+    action = check_options(actions)
+    _check_format(action, format_)
     target, facts = session.target(paths), session.facts()
-    given = drift.read(session.settings(paths), target, base, facts)
+    given = drift.read(session.settings(paths), target, base, facts, session.surroundings.parsed)
     query = drift.DriftQuery(since_s, identities or session.identities, only)
     limits = guardrails.read_limits(target, lifted)
     declared = list_declared(given.loaded)
@@ -122,23 +122,22 @@ def _print_report(session: Session, target: Target, report: Plan, format_: str) 
     return DRIFTED if any(change.hold is None for change in report.writes) else 0
 
 
-def _choose_action(actions: tuple[str, ...]) -> str | None:
-    """Return the only action, if one is given."""
+def check_options(actions: tuple[str, ...], names: frozenset[str] = WRITING) -> str | None:
+    """Return the only action, if one is given; raise UsageError for options of another one.
+
+    A slip must not look like success. `names` are the options that only --revert takes.
+    """
     named = tuple(dict.fromkeys(actions))
     if len(named) > 1:
         raise UsageError(
             f"drift takes one of --{', --'.join(named)}", fix="run drift once for each"
         )
-    return named[0] if named else None
-
-
-def _refuse_misplaced(action: str | None, format_: str) -> None:
-    """Refuse options of another way of running: a slip must not look like success."""
+    action = named[0] if named else None
     context = click.get_current_context()
     given = [
         parameter
         for parameter in context.command.params
-        if parameter.name in WRITING
+        if parameter.name in names
         and context.get_parameter_source(parameter.name) is not ParameterSource.DEFAULT
     ]
     if given and action != "revert":
@@ -153,6 +152,11 @@ def _refuse_misplaced(action: str | None, format_: str) -> None:
             why="there would be nothing to report",
             fix="leave it out; the next run of drift reports the result",
         )
+    return action
+
+
+def _check_format(action: str | None, format_: str) -> None:
+    """Raise UsageError for a format that an action does not have."""
     formats = {"patch": {"text"}}.get(action or "", {"text", "json"})
     if action is not None and format_ not in formats:
         raise UsageError(

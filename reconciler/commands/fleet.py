@@ -11,7 +11,9 @@ from reconciler.cli.fleet import (
     subcommands,
 )
 from reconciler.cli.fleet.subcommands import ENGINE_MODES, FleetOptions
+from reconciler.cli.parsing import guardrail_options
 from reconciler.cli.session import Session
+from reconciler.commands import drift
 from reconciler.errors import UsageError
 from reconciler.model import FleetMode
 
@@ -27,6 +29,8 @@ def command() -> None:
 
 def _run(session: Session, options: FleetOptions) -> int:
     """Run a fleet in this process or on the engine."""
+    if options.mode is FleetMode.DRIFT:  # once, and not in each target
+        drift.check_options(options.values["actions"], guardrail_options.NAMES)
     engine = options.engine or session.settings().fleet.engine
     on_engine = engine == "temporal" and options.mode in ENGINE_MODES
     if options.detach and not on_engine:

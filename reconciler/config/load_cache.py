@@ -6,16 +6,20 @@ once.
 
 import gc
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import Final
 
 from reconciler.config.documents.target_names import PLAIN_NAMES, TargetNames
 from reconciler.config.lint.confusable_names import Built
 from reconciler.config.yaml import reader
 from reconciler.files.packed_texts import PackedText, PackedTexts, pack_text
 from reconciler.model import Document, Finding, MappingNode, Resource
+
+_COMMITS: Final = 4  # whose files are kept for further targets
 
 
 @dataclass(slots=True)
@@ -25,6 +29,16 @@ class ParsedFiles:
     texts: PackedTexts = field(default_factory=PackedTexts)
     _parsed: dict[str, tuple[Sequence[Document], Sequence[Finding]]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)  # parsing side by side would not be faster
+    _commits: "OrderedDict[str, ParsedFiles]" = field(default_factory=OrderedDict)
+
+    def at_commit(self, commit: str) -> "ParsedFiles":
+        """Return the files of a commit; those above are of the working tree."""
+        with self._lock:
+            files = self._commits.setdefault(commit, ParsedFiles())
+            self._commits.move_to_end(commit)
+            if len(self._commits) > _COMMITS:
+                self._commits.popitem(last=False)
+            return files
 
     def read_file(self, file: str, read: Callable[[], bytes]) -> bytes:
         """Return the content of a file; `read` may raise RefusedError."""

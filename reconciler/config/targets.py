@@ -108,6 +108,7 @@ def build_targets(
     every = tuple(dict.fromkeys(path for target in targets.values() for path in target.rules))
     if every:
         targets = {n: replace(target, without_resources=every) for n, target in targets.items()}
+    problems.extend(_check_names(node["targets"]))
     problems.extend(_check_needs(targets))
     findings.extend(dict.fromkeys(problems))
     return targets
@@ -153,6 +154,18 @@ def _check_projects(values: Any) -> Iterator[Finding]:
             place, width = projects.value_source(name), len(live_name)
             fix = "give each its own project"
             yield make_error("R005", message, place, why=why, fix=fix, width=width)
+
+
+def _check_names(node: MappingNode) -> Iterator[Finding]:
+    """Yield an error for each name that another one equals apart from the case of letters."""
+    names: dict[str, str] = {}
+    for name in node:
+        other = names.setdefault(name.casefold(), name)
+        if other != name:
+            message = f'the targets "{other}" and "{name}" differ only in the case of letters'
+            why = "their reports and git refs would be the same files on macOS and Windows"
+            place, fix = node.key_source(name), "rename one of them"
+            yield make_error("R005", message, place, why=why, fix=fix, width=len(name))
 
 
 def _check_needs(targets: Mapping[str, Target]) -> Iterator[Finding]:

@@ -27,8 +27,8 @@ class CauseGroups:
     _edits: dict[tuple[str | None, str, str, str], _Edits] = field(default_factory=dict)
 
     def add(self, target: str, report: Plan) -> None:
-        """Add what has drifted in one target."""
-        for change in report.writes:
+        """Add what has drifted in one target, without what is on hold."""
+        for change in (each for each in report.writes if each.hold is None):
             for person, path, live in _list_edits(change):
                 value = json.dumps(live, sort_keys=True, default=str)
                 key = (person, change.address.kind, path, value)

@@ -93,7 +93,7 @@ def _make_from_change(target: str, change: Change, request: ChangeRequest | None
         address=change.address,
         id=id_,
         waiting_for=tuple(sorted(set(gate.approvers.list_emails()) - unable)),
-        expires_at=request.expires_at if request is not None else "",
+        expires_at=(request.expires_at or None) if request is not None else None,
         quorum=gate.quorum,
         approved_by=voted,
         url=request.url if request is not None else None,
@@ -111,7 +111,7 @@ def _make_from_outcome(target: str, outcome: Outcome, change: Change | None) -> 
         address=outcome.address,
         id=outcome.change_request,
         waiting_for=tuple(sorted(awaited.approvers.list_emails())),
-        expires_at=awaited.expires_at,
+        expires_at=awaited.expires_at or None,
         quorum=awaited.quorum,
         approved_by=awaited.approved_by,
         url=outcome.url,
@@ -127,7 +127,7 @@ def read_status_rows(target: str, document: Any) -> tuple[WaitingRequest, ...]:
             address=node["address"].address(),
             id=node["id"].text(),
             waiting_for=node["waiting_for"].each(Node.text),
-            expires_at=node["expires_at"].maybe(Node.text) or "",
+            expires_at=node["expires_at"].maybe(Node.text) or None,
         )
 
     return Node(document, "")["requests"].each(read_row)

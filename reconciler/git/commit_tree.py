@@ -2,9 +2,9 @@
 
 import os
 import posixpath
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -67,7 +67,8 @@ class CommitTree:
                 self.show_git_path(inside), message, fix="check the path, or commit it"
             )
         wanted = _select_files(entries, inside, left_out)
-        contents = self._read_contents(wanted)
+        self._check_sizes(wanted)
+        contents = cache(partial(self._read_contents, wanted))  # not before one is asked for
         for link in (entry for entry in entries if entry.mode == LINK):
             if self._leads_to_resources(link):
                 yield self.show_git_path(link.path), partial(self._refuse_link, link)
@@ -92,7 +93,7 @@ class CommitTree:
         inside = self.to_git_path(path)
         wanted = [entry for entry in self.list_entries(inside) if entry.path == inside]
         plain = [entry for entry in wanted if entry.mode in _BLOBS]
-        return self._take_content(plain[0], self._read_contents(plain)) if plain else None
+        return self._take_content(plain[0], lambda: self._read_contents(plain)) if plain else None
 
     def show_path(self, path: Path) -> str:
         """Return the name of a path in messages and plans, as in the working tree."""
@@ -147,10 +148,9 @@ class CommitTree:
         for entry in inner:
             yield replace(entry, path=f"{link.path}/{entry.path}")
 
-    def _read_contents(self, wanted: Sequence["TreeObject"]) -> dict[str, bytes]:
-        """Return content by object id, read by one process for each repository."""
-        sizes = {entry.oid: entry.size for entry in wanted}
-        if sum(sizes.values()) > MAX_TOTAL_BYTES:
+    def _check_sizes(self, wanted: Sequence["TreeObject"]) -> None:
+        """Raise RefusedError for more files than are read."""
+        if sum({entry.oid: entry.size for entry in wanted}.values()) > MAX_TOTAL_BYTES:
             raise make_refusal(
                 self.show_git_path(""),
                 f"more than {MAX_TOTAL_BYTES >> 20} MiB of YAML in commit "
@@ -158,16 +158,22 @@ class CommitTree:
                 fix="name fewer paths",
                 code="R009",
             )
+
+    def _read_contents(self, wanted: Sequence["TreeObject"]) -> dict[str, bytes]:
+        """Return content by object id, read by one process for each repository."""
         by_root: dict[Path, list[str]] = {}
         for entry in wanted:
             if entry.size <= MAX_BYTES and entry.oid not in self.known:
                 by_root.setdefault(entry.root, []).append(entry.oid)
-        contents = {oid: self.known[oid] for oid in sizes if oid in self.known}
+        contents = {entry.oid: self.known[entry.oid] for entry in wanted if entry.oid in self.known}
         for root, oids in by_root.items():
             contents |= read_blobs(root, list(dict.fromkeys(oids)))
         return contents
 
-    def _take_content(self, entry: "TreeObject", contents: Mapping[str, bytes]) -> bytes:
+    def _take_content(
+        self, entry: "TreeObject", read_contents: Callable[[], Mapping[str, bytes]]
+    ) -> bytes:
+        contents = read_contents()
         if entry.oid not in contents:
             message = f"the file has {entry.size:,} bytes, more than {MAX_BYTES:,}"
             fix = "split it into several files"

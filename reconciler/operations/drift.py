@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from reconciler.config import loaded as config_loaded
 from reconciler.config import loader, renamed_places
+from reconciler.config.load_cache import ParsedFiles
 from reconciler.config.settings import RunFacts, Settings
 from reconciler.config.targets import Target
 from reconciler.drift import attribution, filters, findings
@@ -94,15 +95,29 @@ class DriftResult:
     applied: Declared | None = None  # what was declared at the commit that was applied last
 
 
-def read(settings: Settings, target: Target, ref: str, facts: RunFacts) -> DriftInputs:
-    """Read the files of a commit, and what was applied last; raise GitError if it is unknown."""
+def read(
+    settings: Settings,
+    target: Target,
+    ref: str,
+    facts: RunFacts,
+    parsed: ParsedFiles | None = None,
+) -> DriftInputs:
+    """Read the files of a commit, and what was applied last; raise GitError if it is unknown.
+
+    `parsed` has the files that other targets have read already.
+    """
+    parsed = parsed or ParsedFiles()
     state = inputs.read_state(target, facts)
     tree = state.tree(cwd=facts.cwd) if state is not None and ref == "HEAD" else None
     if tree is None:
         tree = repository.open_commit(ref, cwd=facts.cwd, at=target.paths[0])
     tree = replace(tree, skip=target.without_resources)
     loaded = loader.load_files(
-        target.paths, overlays=target.overlays, names=target.names, tree=tree
+        target.paths,
+        overlays=target.overlays,
+        names=target.names,
+        tree=tree,
+        parsed=parsed.at_commit(tree.commit),
     )
     last = _find_last_apply(settings, target, tree, loaded, state)
     loaded.cache.clear()

@@ -106,7 +106,7 @@ def _read_waiting(node: Node) -> WaitingRequest:
         address=node["address"].address(),
         id=node["id"].maybe(Node.text),
         waiting_for=node["waiting_for"].each(Node.text),
-        expires_at=node["expires_at"].text(),
+        expires_at=node["expires_at"].maybe(Node.text),
         quorum=node["quorum"].maybe(Node.count),
         approved_by=node["approved_by"].each(Node.text),
         url=node["url"].maybe(Node.text),

@@ -2,12 +2,15 @@
 
 import json
 import os
+import subprocess
 from collections import Counter
 from pathlib import Path
 from unittest import mock
+from weakref import WeakSet
 
 import pytest
 
+from reconciler.cli import main
 from tests import acme, factories, support
 from tests.fleets import NAMES, codes, make_fleet, several_sandboxes, targets
 
@@ -187,6 +190,7 @@ def test_a_pattern_that_matches_nothing_is_refused_with_a_suggestion(make):
         (("plan", "--report", "x"), "--out DIR"),
         (("drift", "--yes"), "nothing to confirm"),
         (("drift", "--allow-weakening"), "--allow-weakening is for drift --revert"),
+        (("drift", "--revert", "--yes", "--notify", "https://a.test"), "drift --revert ends it"),
         (("apply",), "there is no terminal to ask on"),
         (("drift", "--revert"), "there is no terminal to ask on"),
         (("plan", "--format", "sarif"), "'sarif' is not one of"),
@@ -234,6 +238,55 @@ def test_each_file_is_read_once_for_all_targets(make, mode):
 
     read = {name: number for name, number in opened.items() if name.endswith(".yaml")}
     assert (0, {f"{n}.yaml": 1 for n in range(20)} | {"reconciler.yaml": 1}) == (done.code, read)
+
+
+def test_the_files_of_a_commit_are_read_once_for_all_targets(make):
+    """Drift is measured against a commit, and not against the working tree."""
+    fleet = make()
+    fleet.settle(acme.flag("a", 50))
+    commands, real_run = [], subprocess.run
+
+    def count(command, *arguments, **options):
+        commands.append(command)
+        return real_run(command, *arguments, **options)
+
+    with mock.patch.object(subprocess, "run", count):
+        done = fleet.fleet("drift")
+
+    assert dict.fromkeys(NAMES, 2) == codes(done)
+    assert 1 == sum("cat-file" in command and "--batch" in command for command in commands)
+
+
+def test_what_a_target_needed_is_given_back_while_the_fleet_runs(make):
+    """Otherwise memory would grow with the number of targets."""
+    fleet = make()
+    many = {f"t{number:03}": {"host": fleet.sandbox.url} for number in range(120)}
+    fleet.settle(acme.flag("a", 50), **many)
+    streams, most, real_run = WeakSet(), [0], main.run
+
+    def count(words, surroundings):
+        streams.add(surroundings.out)
+        most.append(len(streams))
+        return real_run(words, surroundings)
+
+    with mock.patch.object(main, "run", count):
+        done = fleet.fleet("validate", "--target", "t*")
+
+    assert (0, 120) == (done.code, len(targets(done)))
+    assert max(most) < 80
+
+
+def test_names_that_differ_only_in_case_are_an_error(make):
+    """Both would have the same folder on a file system that ignores case."""
+    fleet = make()
+    fleet.settle(acme.flag("a", 50), **{"EU-Prod": {"host": fleet.sandbox.url}})
+
+    done = fleet.run("fleet", "plan")
+
+    assert 1 == done.code
+    assert 'the targets "eu-prod" and "EU-Prod" differ only in the case of letters' in done.err
+    assert "reconciler.yaml:" in done.err
+    assert [] == fleet.sandbox.requests()
 
 
 def test_targets_with_the_same_key_share_one_budget(make):

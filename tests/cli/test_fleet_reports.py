@@ -98,6 +98,23 @@ def test_equal_edits_by_one_person_are_one_cause(fleet):
     assert f"alice@acme.test set {path} to 99" in " ".join(shown.split())
 
 
+def test_drift_on_hold_is_no_difference(fleet):
+    """Neither by the exit code nor in words; what is not on hold still is."""
+    hold = {"address": "FeatureFlag/*", "until": "2999-01-01", "reason": "INC-42"}
+    fleet = fleet(us_1={"drift": {"hold": [hold]}})
+
+    held = fleet.run("fleet", "drift", "--target", "us-1")
+    both = fleet.run("fleet", "drift", "--target", "us-*")
+    document = fleet.document("fleet", "drift", "--target", "us-1", code=0)
+
+    assert 0 == held.code
+    assert "1 changed, on hold" in held.out
+    assert "1 target: 1 with drift on hold." in held.out
+    assert [] == document["causes"]
+    assert 2 == both.code
+    assert "2 targets: 1 with drift, 1 with drift on hold." in both.out
+
+
 def test_what_waits_is_listed_by_expiry_and_says_for_whom(fleet):
     """After apply, status and another plan list the same requests."""
     fleet = fleet(policies=[acme.policy("feature_flag.update")])
@@ -108,6 +125,7 @@ def test_what_waits_is_listed_by_expiry_and_says_for_whom(fleet):
     status = fleet.document("fleet", "status", code=0)["waiting"]
 
     assert [("us-1", None), ("us-2", None)] == [(row["target"], row["id"]) for row in planned]
+    assert [None, None] == [row["expires_at"] for row in planned]
     assert ["us-1", "us-2"] == sorted(row["target"] for row in applied)
     assert sorted(row["expires_at"] for row in applied) == [row["expires_at"] for row in applied]
     assert all(row["expires_at"] and row["url"] and row["quorum"] == 1 for row in applied)

@@ -87,7 +87,9 @@ class FleetResult:
         return {
             "exit-code": str(self.code),
             "has-changes": format_flag(not self._measures_drift and changes > 0),
-            "has-drift": format_flag(self.has_drift or self._count("drift") > 0),
+            "has-drift": format_flag(
+                self.has_drift if self._measures_drift else self._count("drift") > 0
+            ),
             "waiting": str(self._count("waiting")),
             "plan-file": "",
         }

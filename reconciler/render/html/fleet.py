@@ -41,6 +41,7 @@ _COLORS: Final = {
     State.SKIPPED: "update",
     State.WAITING: "gated",
     State.CHANGES: "update",
+    State.HELD: "create",
     State.CLEAN: "create",
 }
 _BADGES: Final = {
@@ -50,6 +51,7 @@ _BADGES: Final = {
     State.SKIPPED: "loud",
     State.WAITING: "wait",
     State.CHANGES: "loud",
+    State.HELD: "fine",
     State.CLEAN: "fine",
 }
 

@@ -23,6 +23,7 @@ _DOTS: Final = {
     State.SKIPPED: "⚪",
     State.WAITING: "🔵",
     State.CHANGES: "🟡",
+    State.HELD: "🟢",
     State.CLEAN: "🟢",
 }
 
@@ -77,8 +78,8 @@ def _format_waiting(waiting: Sequence[WaitingRequest], room: int) -> Iterator[st
         page = shared.find_page(request)
         what = shared.describe_request(request)
         shown = f"[{escape_prose(what)}]({page})" if page else escape_prose(what)
-        time = escape_prose(format_time(request.expires_at))
-        when = f", expires {time}" if time else ""
+        expiry = request.expires_at
+        when = f", expires {escape_prose(format_time(expiry))}" if expiry else ""
         people = escape_prose(shared.describe_waiting(request))
         where = f"{format_code(request.target)} {format_code(str(request.address))}"
         return f"- ⏸ {where}: {shown}{when}; {people}"

@@ -34,6 +34,7 @@ class State(Enum):
     SKIPPED = "skipped"
     WAITING = "waiting"
     CHANGES = "changes"
+    HELD = "held"
     CLEAN = "clean"
 
 
@@ -44,6 +45,7 @@ MARKS: Final = {
     State.SKIPPED: "»",
     State.WAITING: "⏸",
     State.CHANGES: "~",
+    State.HELD: "~",
     State.CLEAN: "✓",
 }
 _CHANGED: Final = {
@@ -132,8 +134,9 @@ def classify(mode: FleetMode, result: TargetResult) -> State:
     }
     if result.exit_code == ExitCode.DONE:
         names = [name for name, _ in (*_TOTALS.get(mode, ()), *_NOUNS.get(mode, ()))]
-        is_counted = any(result.summary.get(name) for name in names)
-        return State.CHANGES if is_counted and mode in _CHANGED else State.CLEAN
+        if mode not in _CHANGED or not any(result.summary.get(name) for name in names):
+            return State.CLEAN
+        return State.HELD if mode is FleetMode.DRIFT else State.CHANGES
     return known.get(result.exit_code, State.FAILED)
 
 
@@ -148,6 +151,8 @@ def describe_result(mode: FleetMode, result: TargetResult) -> str:
         return f"interrupted; {totals}" if totals else "interrupted"
     if not totals and result.exit_code not in {ExitCode.DONE, ExitCode.DIFFERENCES}:
         return f"exit code {result.exit_code}"
+    if classify(mode, result) is State.HELD:
+        return f"{totals}, on hold"
     return totals or _NOTHING[mode]
 
 
@@ -195,6 +200,8 @@ def describe_state(mode: FleetMode, state: State) -> str:
         return _CHANGED.get(mode, "with changes")
     if state is State.CLEAN:
         return _CLEAN[mode]
+    if state is State.HELD:
+        return "with drift on hold"
     return "waiting for approval" if state is State.WAITING else state.value
 
 

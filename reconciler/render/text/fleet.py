@@ -25,6 +25,7 @@ _STYLES: Final = {
     State.SKIPPED: "yellow",
     State.WAITING: "cyan",
     State.CHANGES: "yellow",
+    State.HELD: "green",
     State.CLEAN: "green",
 }
 _NAME: Final = 32  # columns of the names of targets
