@@ -4,10 +4,11 @@ from contextlib import ExitStack, contextmanager
 
 import yaml
 
-from tests import acme
+from tests import acme, factories
 from tests.support import CLEAN, Repository, sandbox_process
 
 NAMES = ("staging", "eu-prod", "us-prod")
+GATED = factories.gated(acme.live_flag("a"), policies=("feature_flag.update",))  # a seed
 
 
 class Fleet(Repository):

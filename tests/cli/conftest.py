@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from tests import acme, factories
+from tests import acme, factories, fleets
 from tests.code_hosts import TOKEN, serving
 from tests.project_fleet import build_fleet
 
@@ -52,3 +52,16 @@ def github(code_host, tmp_path):
 def fleet(world):
     """A function that makes a repository with four targets (`build_fleet`)."""
     return partial(build_fleet, world)
+
+
+@pytest.fixture(scope="module")
+def sandboxes():
+    """A sandbox for each target of `make_fleet`."""
+    with fleets.several_sandboxes() as running:
+        yield running
+
+
+@pytest.fixture
+def make_fleet(sandboxes, tmp_path):
+    """A function that makes a repository with a target on each sandbox (`fleets.make_fleet`)."""
+    return partial(fleets.make_fleet, tmp_path, sandboxes)

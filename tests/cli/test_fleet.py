@@ -11,21 +11,10 @@ from weakref import WeakSet
 import pytest
 
 from reconciler.cli import main
-from tests import acme, factories, support
-from tests.fleets import NAMES, codes, make_fleet, several_sandboxes, targets
+from tests import acme, support
+from tests.fleets import GATED, NAMES, codes, targets
 
 TIMES = {"created_at", "tool_version"}
-
-
-@pytest.fixture(scope="module")
-def sandboxes():
-    with several_sandboxes() as running:
-        yield running
-
-
-@pytest.fixture
-def make(sandboxes, tmp_path):
-    return lambda **seeds: make_fleet(tmp_path, sandboxes, **seeds)
 
 
 def read_plan(folder):
@@ -34,9 +23,9 @@ def read_plan(folder):
 
 
 @pytest.mark.parametrize("words", [(), ("--select", "FeatureFlag/acme/Web/a"), ("--prune",)])
-def test_each_plan_is_the_plan_of_the_single_command(make, words):
+def test_each_plan_is_the_plan_of_the_single_command(make_fleet, words):
     """With the same options: same changes, same findings, same requests."""
-    fleet = make()
+    fleet = make_fleet()
     fleet.settle(acme.flag("a", 50), acme.flag("b", 10))
 
     done = fleet.fleet("plan", *words, "--out", "out")
@@ -50,8 +39,8 @@ def test_each_plan_is_the_plan_of_the_single_command(make, words):
     assert done.json == json.loads((fleet.folder / "out" / "fleet.json").read_text("utf-8"))
 
 
-def test_an_apply_changes_each_target(make):
-    fleet = make()
+def test_an_apply_changes_each_target(make_fleet):
+    fleet = make_fleet()
     fleet.settle(acme.flag("a", 50))
 
     first, second = (fleet.fleet("apply", "--yes") for _ in range(2))
@@ -64,7 +53,6 @@ def test_an_apply_changes_each_target(make):
     assert all(len(sandbox.writes()) == 1 for sandbox in fleet.sandboxes.values())
 
 
-GATED = factories.gated(acme.live_flag("a"), policies=("feature_flag.update",))
 BROKEN = acme.seed(projects=[])
 
 
@@ -76,9 +64,9 @@ BROKEN = acme.seed(projects=[])
         ({}, 0),
     ],
 )
-def test_the_worst_code_is_that_of_the_fleet(make, seeds, expected):
+def test_the_worst_code_is_that_of_the_fleet(make_fleet, seeds, expected):
     """An error counts more than what waits."""
-    fleet = make(**seeds)
+    fleet = make_fleet(**seeds)
     fleet.settle(acme.flag("a", 50))
 
     done = fleet.fleet("apply", "--yes")
@@ -87,9 +75,9 @@ def test_the_worst_code_is_that_of_the_fleet(make, seeds, expected):
     assert 0 == codes(done)["staging"]
 
 
-def test_differences_are_2_and_refusals_4(make):
+def test_differences_are_2_and_refusals_4(make_fleet):
     """A weakening is refused where there is a policy to weaken."""
-    fleet = make(us_prod=GATED)
+    fleet = make_fleet(us_prod=GATED)
     fleet.settle(acme.flag("a", 50))
     assert 2 == fleet.fleet("plan", "--detailed-exitcode").code
 
@@ -105,9 +93,9 @@ def test_differences_are_2_and_refusals_4(make):
     assert (4, {"staging": 2, "eu-prod": 2, "us-prod": 4}) == (done.code, codes(done))
 
 
-def test_a_target_starts_after_those_that_it_needs(make):
+def test_a_target_starts_after_those_that_it_needs(make_fleet):
     """Also where they differ, in a plan: 2 is a success."""
-    fleet = make()
+    fleet = make_fleet()
     fleet.settle(acme.flag("a", 50), needs={"staging": ["us-prod"], "us-prod": ["eu-prod"]})
 
     done = fleet.run("fleet", "plan", "--detailed-exitcode")
@@ -116,9 +104,9 @@ def test_a_target_starts_after_those_that_it_needs(make):
     assert (2, ["eu-prod", "us-prod", "staging"]) == (done.code, ended)
 
 
-def test_what_needs_a_failed_target_is_skipped_with_the_reason(make):
+def test_what_needs_a_failed_target_is_skipped_with_the_reason(make_fleet):
     """As is what needs that; nothing of it is contacted."""
-    fleet = make(staging=BROKEN)
+    fleet = make_fleet(staging=BROKEN)
     fleet.settle(acme.flag("a", 50), needs={"eu-prod": ["staging"], "us-prod": ["eu-prod"]})
 
     done = fleet.fleet("apply", "--yes")
@@ -130,8 +118,8 @@ def test_what_needs_a_failed_target_is_skipped_with_the_reason(make):
     assert [] == fleet.sandboxes["eu-prod"].requests() + fleet.sandboxes["us-prod"].requests()
 
 
-def test_a_target_that_is_left_out_holds_nothing_back(make):
-    fleet = make()
+def test_a_target_that_is_left_out_holds_nothing_back(make_fleet):
+    fleet = make_fleet()
     fleet.settle(acme.flag("a", 50), needs={"eu-prod": ["staging"]})
 
     done = fleet.fleet("plan", "--target", "eu-prod")
@@ -140,8 +128,8 @@ def test_a_target_that_is_left_out_holds_nothing_back(make):
 
 
 @pytest.mark.parametrize("needed", [["eu-prod"], ["nowhere"]])
-def test_a_cycle_or_an_unknown_need_is_an_error_before_anything_is_contacted(make, needed):
-    fleet = make()
+def test_a_cycle_or_an_unknown_need_is_an_error_before_anything_is_contacted(make_fleet, needed):
+    fleet = make_fleet()
     fleet.settle(acme.flag("a", 50), needs={"staging": needed, "eu-prod": ["staging"]})
 
     done = fleet.run("fleet", "apply", "--yes")
@@ -158,9 +146,9 @@ def test_a_cycle_or_an_unknown_need_is_an_error_before_anything_is_contacted(mak
         (["us*", "staging"], {"us-prod", "staging"}),
     ],
 )
-def test_a_pattern_chooses_targets(make, patterns, expected):
+def test_a_pattern_chooses_targets(make_fleet, patterns, expected):
     """Before and after the command."""
-    fleet = make()
+    fleet = make_fleet()
     fleet.settle(acme.flag("a", 50))
     words = [word for pattern in patterns for word in ("--target", pattern)]
 
@@ -170,8 +158,8 @@ def test_a_pattern_chooses_targets(make, patterns, expected):
     assert expected == set(codes(after)) == set(codes(before))
 
 
-def test_a_pattern_that_matches_nothing_is_refused_with_a_suggestion(make):
-    fleet = make()
+def test_a_pattern_that_matches_nothing_is_refused_with_a_suggestion(make_fleet):
+    fleet = make_fleet()
     fleet.settle(acme.flag("a", 50))
 
     done = fleet.run("fleet", "plan", "--target", "us-prd*")
@@ -196,9 +184,9 @@ def test_a_pattern_that_matches_nothing_is_refused_with_a_suggestion(make):
         (("plan", "--format", "sarif"), "'sarif' is not one of"),
     ],
 )
-def test_what_is_not_for_many_targets_is_refused(make, words, reason):
+def test_what_is_not_for_many_targets_is_refused(make_fleet, words, reason):
     """With the reason and what to do instead; nothing is contacted."""
-    fleet = make()
+    fleet = make_fleet()
     fleet.settle(acme.flag("a", 50))
 
     done = fleet.run("fleet", *words)
@@ -207,8 +195,8 @@ def test_what_is_not_for_many_targets_is_refused(make, words, reason):
     assert all(sandbox.requests() == [] for sandbox in fleet.sandboxes.values())
 
 
-def test_somebody_at_a_terminal_is_asked_once_about_all_targets(make):
-    fleet = make()
+def test_somebody_at_a_terminal_is_asked_once_about_all_targets(make_fleet):
+    fleet = make_fleet()
     fleet.settle(acme.flag("a", 50))
     question = "Apply in 3 targets: staging, eu-prod, us-prod? [y/N]:"
 
@@ -221,9 +209,9 @@ def test_somebody_at_a_terminal_is_asked_once_about_all_targets(make):
 
 
 @pytest.mark.parametrize("mode", ["validate", "plan"])
-def test_each_file_is_read_once_for_all_targets(make, mode):
+def test_each_file_is_read_once_for_all_targets(make_fleet, mode):
     """Also reconciler.yaml."""
-    fleet = make()
+    fleet = make_fleet()
     for number in range(20):
         fleet.write(f"config/{number}.yaml", acme.flag(f"f{number}", 10))
     fleet.settle()
@@ -240,9 +228,9 @@ def test_each_file_is_read_once_for_all_targets(make, mode):
     assert (0, {f"{n}.yaml": 1 for n in range(20)} | {"reconciler.yaml": 1}) == (done.code, read)
 
 
-def test_the_files_of_a_commit_are_read_once_for_all_targets(make):
+def test_the_files_of_a_commit_are_read_once_for_all_targets(make_fleet):
     """Drift is measured against a commit, and not against the working tree."""
-    fleet = make()
+    fleet = make_fleet()
     fleet.settle(acme.flag("a", 50))
     commands, real_run = [], subprocess.run
 
@@ -257,9 +245,9 @@ def test_the_files_of_a_commit_are_read_once_for_all_targets(make):
     assert 1 == sum("cat-file" in command and "--batch" in command for command in commands)
 
 
-def test_what_a_target_needed_is_given_back_while_the_fleet_runs(make):
+def test_what_a_target_needed_is_given_back_while_the_fleet_runs(make_fleet):
     """Otherwise memory would grow with the number of targets."""
-    fleet = make()
+    fleet = make_fleet()
     many = {f"t{number:03}": {"host": fleet.sandbox.url} for number in range(120)}
     fleet.settle(acme.flag("a", 50), **many)
     streams, most, real_run = WeakSet(), [0], main.run
@@ -276,9 +264,9 @@ def test_what_a_target_needed_is_given_back_while_the_fleet_runs(make):
     assert max(most) < 80
 
 
-def test_names_that_differ_only_in_case_are_an_error(make):
+def test_names_that_differ_only_in_case_are_an_error(make_fleet):
     """Both would have the same folder on a file system that ignores case."""
-    fleet = make()
+    fleet = make_fleet()
     fleet.settle(acme.flag("a", 50), **{"EU-Prod": {"host": fleet.sandbox.url}})
 
     done = fleet.run("fleet", "plan")
@@ -289,9 +277,9 @@ def test_names_that_differ_only_in_case_are_an_error(make):
     assert [] == fleet.sandbox.requests()
 
 
-def test_targets_with_the_same_key_share_one_budget(make):
+def test_targets_with_the_same_key_share_one_budget(make_fleet):
     """The strictest of their limits holds for all, from the first request on."""
-    fleet = make()
+    fleet = make_fleet()
     fleet.time = support.Time()
     limits = [{}, {"per_minute": 20}, {"per_hour": 25}, {"per_minute": 300, "per_hour": 400}]
     more = {
@@ -309,9 +297,9 @@ def test_targets_with_the_same_key_share_one_budget(make):
     assert fleet.time.slept >= (sent - 1) // 25 * 3600
 
 
-def test_a_line_says_how_each_target_has_ended(make):
+def test_a_line_says_how_each_target_has_ended(make_fleet):
     """On stderr, as it happens; the report is on stdout."""
-    fleet = make(staging=BROKEN)
+    fleet = make_fleet(staging=BROKEN)
     fleet.settle(acme.flag("a", 50))
 
     done = fleet.run("fleet", "plan")
@@ -324,9 +312,9 @@ def test_a_line_says_how_each_target_has_ended(make):
     assert "" == quiet.err
 
 
-def test_the_log_of_a_fleet_has_the_events_of_each_run(make):
+def test_the_log_of_a_fleet_has_the_events_of_each_run(make_fleet):
     """As JSON, line by line, each with the id of its run."""
-    fleet = make()
+    fleet = make_fleet()
     fleet.settle(acme.flag("a", 50))
 
     done = fleet.run("--log-format", "json", "fleet", "plan")
@@ -339,9 +327,9 @@ def test_the_log_of_a_fleet_has_the_events_of_each_run(make):
     assert 4 == len({row["run_id"] for row in rows})
 
 
-def test_what_a_command_says_is_in_the_log_of_its_target(make):
+def test_what_a_command_says_is_in_the_log_of_its_target(make_fleet):
     """And on stderr with -v, each line with the name of the target."""
-    fleet = make()
+    fleet = make_fleet()
     fleet.settle(acme.flag("a", 50), staging={"api_key_env": "POSTHOG_NO_KEY"})
 
     done = fleet.run("-v", "fleet", "plan", "--out", "out")
@@ -353,9 +341,9 @@ def test_what_a_command_says_is_in_the_log_of_its_target(make):
     assert "1 to update" not in done.err.split("~")[0]
 
 
-def test_what_is_wrong_with_shared_files_is_printed_once(make):
+def test_what_is_wrong_with_shared_files_is_printed_once(make_fleet):
     """With its place, as `validate` prints it; then what to do next."""
-    fleet = make()
+    fleet = make_fleet()
     fleet.settle(
         "kind: FeatureFlag\nmetadata: {organization: acme, project: Web, key: a}\nspek: 1\n"
     )
@@ -374,8 +362,8 @@ def test_what_is_wrong_with_shared_files_is_printed_once(make):
         ({"us_prod": BROKEN}, ("plan",), "fix what failed (--out DIR keeps"),
     ],
 )
-def test_the_next_step_is_said(make, seeds, words, following):
-    fleet = make(**seeds)
+def test_the_next_step_is_said(make_fleet, seeds, words, following):
+    fleet = make_fleet(**seeds)
     fleet.settle(acme.flag("a", 50))
 
     done = fleet.run("fleet", *words)
@@ -383,9 +371,9 @@ def test_the_next_step_is_said(make, seeds, words, following):
     assert [True] == [following in line for line in done.err.splitlines() if "Next:" in line]
 
 
-def test_each_target_has_journals_of_its_own(make):
+def test_each_target_has_journals_of_its_own(make_fleet):
     """So that a plan need not read those of all others."""
-    fleet = make()
+    fleet = make_fleet()
     fleet.settle(acme.flag("a", 50))
     assert 0 == fleet.fleet("apply", "--yes").code
 

@@ -6,22 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import acme, factories
-from tests.fleets import NAMES, make_fleet, several_sandboxes
+from tests import acme
+from tests.fleets import GATED, NAMES
 
 OUTPUT = re.compile(r"^(\S+)<<(\w+)\n(.*?)\n\2$", re.DOTALL | re.MULTILINE)
-GATED = factories.gated(acme.live_flag("a"), policies=("feature_flag.update",))
-
-
-@pytest.fixture(scope="module")
-def sandboxes():
-    with several_sandboxes() as running:
-        yield running
-
-
-@pytest.fixture
-def make(sandboxes, tmp_path):
-    return lambda **seeds: make_fleet(tmp_path, sandboxes, **seeds)
 
 
 def outputs(github):
@@ -29,8 +17,10 @@ def outputs(github):
     return {name: value for name, _, value in OUTPUT.findall(text)}
 
 
-def test_a_plan_of_many_targets_has_one_comment_that_is_kept_up_to_date(make, code_host, github):
-    fleet = make()
+def test_a_plan_of_many_targets_has_one_comment_that_is_kept_up_to_date(
+    make_fleet, code_host, github
+):
+    fleet = make_fleet()
     fleet.settle(acme.flag("a", 50))
     words = ("ci", "run", "--comment", "fleet", "plan")
 
@@ -51,9 +41,9 @@ def test_a_plan_of_many_targets_has_one_comment_that_is_kept_up_to_date(make, co
     assert 2 == fleet.run("ci", "run", "--fail-on", "changes", "fleet", "plan", **github).code
 
 
-def test_other_targets_have_another_comment(make, code_host, github):
+def test_other_targets_have_another_comment(make_fleet, code_host, github):
     """Wherever --target stands."""
-    fleet = make()
+    fleet = make_fleet()
     fleet.settle(acme.flag("a", 50))
 
     for words in (
@@ -67,9 +57,9 @@ def test_other_targets_have_another_comment(make, code_host, github):
     assert 2 == len(code_host.comments)
 
 
-def test_drift_of_many_targets_is_one_issue(make, code_host, github):
+def test_drift_of_many_targets_is_one_issue(make_fleet, code_host, github):
     """Open while any target has drifted; left as it is while one cannot be read."""
-    fleet = make()
+    fleet = make_fleet()
     fleet.settle(acme.flag("a", 50))
     words = ("ci", "run", "--issue", "fleet", "drift")
     assert "issue: opened" in fleet.run(*words, **github).err
@@ -85,8 +75,8 @@ def test_drift_of_many_targets_is_one_issue(make, code_host, github):
     assert 1 == len(code_host.issues)
 
 
-def test_an_apply_that_waits_somewhere_succeeds_unless_asked_otherwise(make, github):
-    fleet = make(us_prod=GATED)
+def test_an_apply_that_waits_somewhere_succeeds_unless_asked_otherwise(make_fleet, github):
+    fleet = make_fleet(us_prod=GATED)
     fleet.settle(acme.flag("a", 50))
 
     done = fleet.run("ci", "run", "fleet", "apply", **github)
@@ -95,8 +85,8 @@ def test_an_apply_that_waits_somewhere_succeeds_unless_asked_otherwise(make, git
     assert 3 == fleet.run("ci", "run", "--fail-on", "waiting", "fleet", "apply", **github).code
 
 
-def test_a_finding_in_a_file_of_all_targets_is_annotated_once(make, github):
-    fleet = make()
+def test_a_finding_in_a_file_of_all_targets_is_annotated_once(make_fleet, github):
+    fleet = make_fleet()
     fleet.settle(
         "kind: FeatureFlag\nmetadata: {organization: acme, project: Web, key: a}\nspek: {}\n"
     )
@@ -107,9 +97,9 @@ def test_a_finding_in_a_file_of_all_targets_is_annotated_once(make, github):
     assert (1, 1) == (done.code, len(marks)), done.out
 
 
-def test_the_shards_of_a_build_are_merged_to_one_comment(make, code_host, github):
+def test_the_shards_of_a_build_are_merged_to_one_comment(make_fleet, code_host, github):
     """Also when the job runs again."""
-    fleet = make()
+    fleet = make_fleet()
     fleet.settle(acme.flag("a", 50))
     for shard in ("1/2", "2/2"):
         fleet.fleet("plan", "--shard", shard, "--out", f"shards/{shard[0]}")
@@ -133,8 +123,8 @@ def test_the_shards_of_a_build_are_merged_to_one_comment(make, code_host, github
         (("--issue", "fleet", "plan"), "--issue is for drift"),
     ],
 )
-def test_what_a_build_cannot_report_is_refused(make, github, words, reason):
-    fleet = make()
+def test_what_a_build_cannot_report_is_refused(make_fleet, github, words, reason):
+    fleet = make_fleet()
     fleet.settle(acme.flag("a", 50))
 
     done = fleet.run("ci", "run", *words, **github)
@@ -142,8 +132,8 @@ def test_what_a_build_cannot_report_is_refused(make, github, words, reason):
     assert (64, True) == (done.code, reason in done.err), done.err
 
 
-def test_the_report_of_each_target_is_an_artifact(make, github):
-    fleet = make()
+def test_the_report_of_each_target_is_an_artifact(make_fleet, github):
+    fleet = make_fleet()
     fleet.settle(acme.flag("a", 50))
 
     fleet.run("ci", "run", "--report", "kept", "fleet", "plan", **github)

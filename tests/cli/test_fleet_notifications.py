@@ -2,23 +2,8 @@
 
 import json
 
-import pytest
-
-from tests import acme, factories
-from tests.fleets import NAMES, make_fleet, several_sandboxes
-
-GATED = factories.gated(acme.live_flag("a"), policies=("feature_flag.update",))
-
-
-@pytest.fixture(scope="module")
-def sandboxes():
-    with several_sandboxes() as running:
-        yield running
-
-
-@pytest.fixture
-def make(sandboxes, tmp_path):
-    return lambda **seeds: make_fleet(tmp_path, sandboxes, **seeds)
+from tests import acme
+from tests.fleets import GATED, NAMES
 
 
 def documents(code_host):
@@ -29,9 +14,9 @@ def drift(fleet, code_host, *words):
     return fleet.run("fleet", "drift", "--notify", f"{code_host.url}/hook/s3cr3t", *words)
 
 
-def test_drift_in_many_targets_is_one_message(make, code_host):
+def test_drift_in_many_targets_is_one_message(make_fleet, code_host):
     """Sent again only if the drift of any target has changed; then once more when all is clean."""
-    fleet = make()
+    fleet = make_fleet()
     fleet.settle(acme.flag("a", 50))
 
     assert [2, 2] == [drift(fleet, code_host).code for _ in range(2)]
@@ -48,9 +33,9 @@ def test_drift_in_many_targets_is_one_message(make, code_host):
     assert ["drift", "clean"] == [each["event"] for each in documents(code_host)]
 
 
-def test_a_target_that_cannot_be_read_keeps_what_was_said_of_it(make, code_host):
+def test_a_target_that_cannot_be_read_keeps_what_was_said_of_it(make_fleet, code_host):
     """It has not become clean, and the others have not drifted again."""
-    fleet = make()
+    fleet = make_fleet()
     fleet.settle(acme.flag("a", 50))
     drift(fleet, code_host)
 
@@ -64,9 +49,9 @@ def test_a_target_that_cannot_be_read_keeps_what_was_said_of_it(make, code_host)
     assert ["eu-prod", "us-prod"] == documents(code_host)[-1]["targets"]
 
 
-def test_requests_of_many_targets_are_one_message_at_the_end(make, code_host):
+def test_requests_of_many_targets_are_one_message_at_the_end(make_fleet, code_host):
     """With who is asked where; a second apply files nothing, and sends nothing."""
-    fleet = make(eu_prod=GATED, us_prod=GATED)
+    fleet = make_fleet(eu_prod=GATED, us_prod=GATED)
     fleet.settle(acme.flag("a", 50))
     words = ("apply", "--yes", "--notify", f"{code_host.url}/hook/s3cr3t")
 
@@ -85,8 +70,8 @@ def test_requests_of_many_targets_are_one_message_at_the_end(make, code_host):
     assert "asked for approval: 1 message sent" in first.err
 
 
-def test_each_webhook_of_targets_hears_of_its_own_targets(make, code_host):
-    fleet = make()
+def test_each_webhook_of_targets_hears_of_its_own_targets(make_fleet, code_host):
+    fleet = make_fleet()
     own = {"notify": [f"{code_host.url}/hook/a"]}
     both = {"notify": [f"{code_host.url}/hook/a", f"{code_host.url}/hook/b"]}
     fleet.settle(acme.flag("a", 50), eu_prod=own, us_prod=both)
@@ -97,8 +82,8 @@ def test_each_webhook_of_targets_hears_of_its_own_targets(make, code_host):
     assert {"a": ["eu-prod", "us-prod"], "b": ["us-prod"]} == heard
 
 
-def test_a_webhook_that_fails_changes_no_result(make, code_host):
-    fleet = make()
+def test_a_webhook_that_fails_changes_no_result(make_fleet, code_host):
+    fleet = make_fleet()
     fleet.settle(acme.flag("a", 50))
     code_host.fail = {("POST", "s3cr3t"): 500}
 
