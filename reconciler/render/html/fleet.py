@@ -126,7 +126,7 @@ class CauseRow:
 def render_fleet(report: FleetReport, load: LoadDetails) -> str:
     """Return the whole page."""
     style = page.read_asset("page.css") + page.read_asset("fleet.css")
-    script = page.read_asset("fleet.js")
+    script = page.read_script("fleet.js")
     rows = tuple(_list_rows(report))
     anchors = {row.view.result.target: row.anchor for row in rows}
     return (

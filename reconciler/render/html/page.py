@@ -52,7 +52,7 @@ _FACETS: Final = {
 
 def render_page(plan: Plan, *, drift: bool) -> str:
     """Return the whole page."""
-    style, script = read_asset("page.css"), read_asset("page.js")
+    style, script = read_asset("page.css"), read_script("page.js")
     digest, commit = summary.get_origin(plan)
     return (
         load_environment()
@@ -138,8 +138,13 @@ def _make_changes(
 
 @cache
 def read_asset(name: str) -> str:
-    """Return the style sheet or the script from beside this module."""
+    """Return a style sheet or a script from beside this module."""
     return files("reconciler.render.html").joinpath(name).read_text(encoding="utf-8")
+
+
+def read_script(name: str) -> str:
+    """Return the script of a page, behind what all pages share."""
+    return read_asset("filters.js") + read_asset(name)
 
 
 def make_policy(style: str, script: str) -> str:

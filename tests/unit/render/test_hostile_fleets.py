@@ -98,7 +98,7 @@ def test_with_quiet_the_totals_are_all():
 def test_the_page_has_the_policy_of_its_own_style_and_script():
     """It loads nothing; no attribute runs anything."""
     folder = Path(html.__file__).parent
-    script = (folder / "fleet.js").read_text(encoding="utf-8")
+    script = "".join((folder / name).read_text() for name in ("filters.js", "fleet.js"))
     page = shown(fleet_samples.PLANS, "html")
 
     assert re.search(

@@ -336,7 +336,8 @@ def test_where_the_whole_is_is_not_believed_blindly(whole, run):
 
 
 ASSETS = Path(html.__file__).parent
-STYLE, SCRIPT = ((ASSETS / name).read_text() for name in ("page.css", "page.js"))
+STYLE = (ASSETS / "page.css").read_text()
+SCRIPT = "".join((ASSETS / name).read_text() for name in ("filters.js", "page.js"))
 
 
 class Tags(HTMLParser):
