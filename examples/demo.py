@@ -21,10 +21,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 RECONCILER = str(Path(sys.executable).parent / "reconciler")
-ACME = Path(__file__).resolve().parent / "acme"
+ROOT = Path(__file__).resolve().parent.parent
+ACME = ROOT / "examples" / "acme"
 KEYS = {name: f"phx_acme_{name}" for name in ("ci", "alice", "bob")}
 READY = "sandbox listening on "
 DONE, DRIFTED, WAITING = 0, 2, 3  # exit codes: reconciler's docs/exit-codes.md
+GRACE_S = 60  # for a server to stop
 MOST_ROUNDS = 4  # of approval, before the demo takes it that apply does not converge
 NEW_CHECKOUT = "FeatureFlag/acme/Web/new-checkout"
 
@@ -43,10 +45,11 @@ class Shown:
 
 @dataclass(frozen=True)
 class Desk:
-    """A configuration repository, and the PostHog it is applied to."""
+    """A configuration repository, and the server on which its changes are made."""
 
     folder: Path
-    host: str
+    server: dict[str, str]  # the variable that names the server
+    timeout_s: float = 60  # of a command
 
     def run(
         self,
@@ -67,17 +70,21 @@ class Desk:
 
     def pending(self) -> list[str]:
         """Ids of the change requests that wait, oldest first."""
-        found = self._ask("requests", "list", "--state", "pending")
+        found = self.ask("requests", "list", "--state", "pending")
         return [request["id"] for request in reversed(found)]
 
     def request_for(self, address: str) -> str:
         """Id of the change request that a resource waits for."""
-        for change in self._ask("plan")["changes"]:
+        for change in self.ask("plan")["changes"]:
             if change["address"] == address and change["gate"]["verdict"] == "pending":
                 return str(change["gate"]["change_request"])
         raise UnexpectedError(f"the plan knows of no change request for {address}")
 
-    def _ask(self, *arguments: str) -> Any:
+    def environment(self, person: str = "ci") -> dict[str, str]:
+        """Return the environment of a person: the address of the server, and a key."""
+        return {**clean_environment(), **self.server, "POSTHOG_API_KEY": KEYS[person]}
+
+    def ask(self, *arguments: str) -> Any:
         """Return what a command prints for a script; not shown."""
         done = self._call((*arguments, "--format", "json"), "ci", errors=subprocess.PIPE)
         if done.returncode != DONE:
@@ -87,20 +94,15 @@ class Desk:
     def _call(
         self, arguments: tuple[str, ...], person: str, *, errors: int
     ) -> subprocess.CompletedProcess[str]:
-        environment = {
-            **clean_environment(),
-            "POSTHOG_HOST": self.host,
-            "POSTHOG_API_KEY": KEYS[person],
-        }
         return subprocess.run(
             [RECONCILER, *arguments],
             cwd=self.folder,
-            env=environment,
+            env=self.environment(person),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
             encoding="utf-8",
-            timeout=60,
+            timeout=self.timeout_s,
             check=False,
         )
 
@@ -111,7 +113,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with tempfile.TemporaryDirectory(prefix="acme-") as folder, sandbox() as host:
-            story(Desk(repository(Path(folder) / "acme"), host))
+            story(Desk(repository(Path(folder) / "acme"), {"POSTHOG_HOST": host}))
     except UnexpectedError as error:
         say(f"\nThe demo failed: {error}")
         return 1
@@ -187,36 +189,54 @@ def approve_the_rest(desk: Desk) -> None:
 def repository(folder: Path) -> Path:
     """Create a copy of examples/acme as a git repository of one commit."""
     shutil.copytree(ACME, folder, ignore=shutil.ignore_patterns(".reconciler"))
+    commit_all(folder, "PostHog as code")
+    return folder
+
+
+def commit_all(folder: Path, message: str) -> None:
+    """Create a git repository in a folder, with one commit."""
     identity = ("-c", "user.name=Acme", "-c", "user.email=ci@acme.test", "-c", "commit.gpgsign=no")
     for arguments in (
         ("init", "--quiet", "--initial-branch", "main"),
         ("add", "--all"),
-        ("commit", "--quiet", "--message", "PostHog as code"),
+        ("commit", "--quiet", "--message", message),
     ):
         subprocess.run(
             ["git", *identity, *arguments], cwd=folder, env=clean_environment(), check=True
         )
-    return folder
 
 
 @contextmanager
 def sandbox() -> Iterator[str]:
     """Run a sandbox with Acme's world; yield its address."""
-    command = [RECONCILER, "sandbox", "--port", "0", "--seed", str(ACME / "seed.yaml")]
-    say(f"$ {shlex.join(['reconciler', *command[1:4], '--seed', 'examples/acme/seed.yaml'])}")
+    seed = str((ACME / "seed.yaml").relative_to(ROOT))
+    with start("sandbox", "--port", "0", "--seed", seed, cwd=ROOT, ready=READY) as (_, line):
+        yield line.removeprefix(READY)
+
+
+@contextmanager
+def start(
+    *words: str, cwd: Path, ready: str, environment: dict[str, str] | None = None
+) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """Run a server until the block ends; yield it with the line that says that it is ready."""
+    say(f"$ {shlex.join(['reconciler', *words])}")
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, env=clean_environment(), encoding="utf-8"
+        [RECONCILER, *words],
+        cwd=cwd,
+        env=environment or clean_environment(),
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
     )
     try:
         line = process.stdout.readline().strip() if process.stdout else ""
-        if not line.startswith(READY):
-            raise UnexpectedError(f"the sandbox did not start: {line or 'it printed nothing'}")
+        if not line.startswith(ready):
+            raise UnexpectedError(f"{words[0]} did not start: {line or 'it printed nothing'}")
         say(line)
-        yield line.removeprefix(READY)
+        yield process, line
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(GRACE_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

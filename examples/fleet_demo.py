@@ -6,7 +6,6 @@ approval; the change is finished after the approval, without a command. Leaves n
 """
 
 import base64
-import json
 import re
 import shlex
 import shutil
@@ -18,21 +17,30 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from demo import READY, RECONCILER, UnexpectedError, clean_environment, say, tell
+from demo import (
+    DONE,
+    READY,
+    WAITING,
+    Desk,
+    UnexpectedError,
+    clean_environment,
+    commit_all,
+    say,
+    start,
+    tell,
+)
 
 TARGETS = ("staging", "eu", "us")
 WORKFLOW = "reconciler/apply/eu"
-DONE, WAITING = 0, 3  # exit codes: reconciler's docs/exit-codes.md
+ADDRESS = "TEMPORAL_ADDRESS"
 PATIENCE_S = 90.0
 
 SEED = """
 users:
-  - {email: alice@acme.test, first_name: Alice, tokens: [{token: phx_alice, scopes: ["*"]}]}
-  - {email: ci@acme.test, first_name: CI, tokens: [{token: phx_ci, scopes: ["*"]}]}
+  - {email: alice@acme.test, first_name: Alice, tokens: [{token: phx_acme_alice, scopes: ["*"]}]}
+  - {email: ci@acme.test, first_name: CI, tokens: [{token: phx_acme_ci, scopes: ["*"]}]}
 organizations:
   - name: Acme
     slug: acme
@@ -56,63 +64,6 @@ spec: {active: true}
 """
 
 
-@dataclass(frozen=True)
-class Desk:
-    """A configuration repository with three targets, and a Temporal server."""
-
-    folder: Path
-    temporal: str
-
-    def run(self, *arguments: str, expect: int, person: str = "ci") -> str:
-        """Type a command as `person` and show what it prints."""
-        key = "" if person == "ci" else f"POSTHOG_API_KEY=phx_{person} "
-        say(f"\n$ {key}{shlex.join(['reconciler', *arguments])}")
-        done = self._call(arguments, person, errors=subprocess.STDOUT)
-        say(done.stdout.rstrip())
-        say(f"(exit code {done.returncode})")
-        if done.returncode != expect:
-            raise UnexpectedError(f"expected exit code {expect}, got {done.returncode}")
-        return done.stdout
-
-    def ask(self, *arguments: str) -> Any:
-        """Return what a command prints for a script; not shown."""
-        done = self._call((*arguments, "--format", "json"), "ci", errors=subprocess.PIPE)
-        if done.returncode != DONE:
-            raise UnexpectedError(f"reconciler {shlex.join(arguments)}\n{done.stderr}")
-        return json.loads(done.stdout)
-
-    def environment(self, person: str = "ci") -> dict[str, str]:
-        """Return the environment of a person: the address of the server, and a key."""
-        own = {"TEMPORAL_ADDRESS": self.temporal, "POSTHOG_API_KEY": f"phx_{person}"}
-        return {**clean_environment(), **own}
-
-    def read_history(self) -> str:
-        """Return all that the server keeps about the change."""
-        command = [find_temporal(), "workflow", "show", "--workflow-id", WORKFLOW]
-        return subprocess.run(
-            [*command, "--address", self.temporal, "--output", "json"],
-            env=clean_environment(),
-            capture_output=True,
-            encoding="utf-8",
-            check=True,
-        ).stdout
-
-    def _call(
-        self, arguments: tuple[str, ...], person: str, *, errors: int
-    ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [RECONCILER, *arguments],
-            cwd=self.folder,
-            env=self.environment(person),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            encoding="utf-8",
-            timeout=120,
-            check=False,
-        )
-
-
 def main() -> int:
     """Run the demo; return 0 if each step ended as expected."""
     began = time.monotonic()
@@ -124,7 +75,8 @@ def main() -> int:
                 hosts[name] = running.enter_context(start_sandbox(Path(folder), name))
             tell("A Temporal server. In production it is a cluster, or Temporal Cloud.")
             temporal = running.enter_context(start_server())
-            story(Desk(make_repository(Path(folder) / "acme", hosts), temporal))
+            repository = make_repository(Path(folder) / "acme", hosts)
+            story(Desk(repository, {ADDRESS: temporal}, timeout_s=120))
     except UnexpectedError as error:
         say(f"\nThe demo failed: {error}")
         return 1
@@ -162,7 +114,7 @@ def story(desk: Desk) -> None:
         tell("Nothing is left to do on any target.")
         desk.run("fleet", "plan", "--detailed-exitcode", expect=DONE)
 
-    history = desk.read_history()
+    history = read_history(desk)
     payloads = re.findall(r'"data": "([A-Za-z0-9+/=]+)"', history)
     decoded = "".join(base64.b64decode(data).decode("utf-8", "replace") for data in payloads)
     if "phx_" in history + decoded:
@@ -171,7 +123,7 @@ def story(desk: Desk) -> None:
 
 
 def make_repository(folder: Path, hosts: dict[str, str]) -> Path:
-    """Make a repository with one commit and a target for each host."""
+    """Create a repository with one commit and a target for each host."""
     folder.mkdir()
     needs = "needs: [staging]"
     targets = "".join(
@@ -182,14 +134,7 @@ def make_repository(folder: Path, hosts: dict[str, str]) -> Path:
     (folder / "reconciler.yaml").write_text(
         f"version: 1\nfleet: {{engine: temporal, poll: 2s}}\ntargets:\n{targets}", encoding="utf-8"
     )
-    identity = ("-c", "user.name=Acme", "-c", "user.email=ci@acme.test", "-c", "commit.gpgsign=no")
-    for arguments in (
-        ("init", "--quiet", "--initial-branch", "main"),
-        ("add", "--all"),
-        ("commit", "--quiet", "--message", "Release the new checkout"),
-    ):
-        environ = clean_environment()
-        subprocess.run(["git", *identity, *arguments], cwd=folder, env=environ, check=True)
+    commit_all(folder, "Release the new checkout")
     return folder
 
 
@@ -198,8 +143,7 @@ def start_sandbox(folder: Path, name: str) -> Iterator[str]:
     """Run a sandbox; in eu a policy asks for an approval before a flag is switched on."""
     seed = folder / f"{name}.yaml"
     seed.write_text(SEED.replace("POLICY", POLICY if name == "eu" else ""), encoding="utf-8")
-    command = [RECONCILER, "sandbox", "--port", "0", "--seed", str(seed)]
-    with start(command, name, environ=clean_environment(), ready=READY) as (_, line):
+    with start("sandbox", "--port", "0", "--seed", seed.name, cwd=folder, ready=READY) as (_, line):
         yield line.removeprefix(READY)
 
 
@@ -229,40 +173,22 @@ def start_server() -> Iterator[str]:
 @contextmanager
 def start_worker(desk: Desk) -> Iterator["subprocess.Popen[str]"]:
     """Run a worker in the repository until the block ends."""
-    command = [RECONCILER, "fleet", "worker"]
     with start(
-        command, "worker", environ=desk.environment(), ready="worker ready", cwd=desk.folder
-    ) as (process, _):
-        yield process
+        "fleet", "worker", cwd=desk.folder, ready="worker ready", environment=desk.environment()
+    ) as (worker, _):
+        yield worker
 
 
-@contextmanager
-def start(
-    command: list[str],
-    name: str,
-    *,
-    environ: dict[str, str],
-    ready: str,
-    cwd: Path | None = None,
-) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    """Run a server until the block ends; yield it with the line that says that it is ready."""
-    say(f"$ {shlex.join(['reconciler', *(Path(word).name for word in command[1:])])}")
-    process = subprocess.Popen(
-        command, cwd=cwd, env=environ, stdout=subprocess.PIPE, encoding="utf-8"
-    )
-    try:
-        line = process.stdout.readline().strip() if process.stdout else ""
-        if not line.startswith(ready):
-            raise UnexpectedError(f"{name} did not start: {line or 'it printed nothing'}")
-        say(line)
-        yield process, line
-    finally:
-        process.terminate()
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+def read_history(desk: Desk) -> str:
+    """Return all that the server keeps about the change."""
+    command = [find_temporal(), "workflow", "show", "--workflow-id", WORKFLOW]
+    return subprocess.run(
+        [*command, "--address", desk.server[ADDRESS], "--output", "json"],
+        env=clean_environment(),
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    ).stdout
 
 
 def find_temporal() -> str:

@@ -50,16 +50,16 @@ def run_demo(folder, tmp_path):
     return done, time.monotonic() - began
 
 
-def sandboxes():
-    """The command lines of running sandboxes that were started with Acme's seed."""
+def sandboxes(folder):
+    """The command lines of running sandboxes that were started in a folder."""
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            line = (folder / "cmdline").read_bytes().decode(errors="replace")
+            line = (process / "cmdline").read_bytes().decode(errors="replace")
+            if "sandbox" in line and (process / "cwd").readlink() == folder:
+                found.append(line)
         except OSError:
             continue
-        if "sandbox" in line and "seed.yaml" in line:
-            found.append(line)
     return found
 
 
@@ -115,24 +115,24 @@ def test_the_demo_fails_loudly(tmp_path):
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks at /proc")
 def test_an_interrupted_demo_stops_its_sandbox(tmp_path):
     """SIGTERM in the middle: the server goes, and so does the folder."""
-    marked = tmp_path / "marked" / "examples"
-    shutil.copytree(ROOT / "examples", marked)
+    folder = tmp_path / "marked"
+    shutil.copytree(ROOT / "examples", folder / "examples")
     process = subprocess.Popen(
-        [sys.executable, str(marked / "demo.py")],
-        env={**CLEAN, "TMPDIR": str(tmp_path / "marked")},
+        [sys.executable, str(folder / "examples" / "demo.py")],
+        env={**CLEAN, "TMPDIR": str(folder)},
         stdout=subprocess.PIPE,
         text=True,
     )
     with process:
         while "sandbox listening" not in process.stdout.readline():
             assert process.poll() is None
-        assert [line for line in sandboxes() if str(marked) in line]
+        assert 1 == len(sandboxes(folder))
         process.terminate()
         process.communicate(timeout=30)
 
     assert process.returncode == 130
-    assert [line for line in sandboxes() if str(marked) in line] == []
-    assert os.listdir(tmp_path / "marked") == ["examples"]  # noqa: PTH208  names are wanted
+    assert [] == sandboxes(folder)
+    assert os.listdir(folder) == ["examples"]  # noqa: PTH208  names are wanted
 
 
 def test_what_should_not_show_as_a_change_does_not(tmp_path):
