@@ -1,10 +1,13 @@
 """Fixtures: one sandbox process a worker, a repository beside it."""
 
+import gc
 import signal
+from contextlib import ExitStack
 
 import pytest
 
 from tests.effort import register_profiles
+from tests.forked import program_for_scripts
 from tests.support import Repository, sandbox_process
 
 register_profiles()
@@ -14,11 +17,42 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_finish():
+    """Let the collector of cycles pass over what stays: modules, tests, schemas."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
 @pytest.fixture(scope="session")
-def shared_sandbox():
+def start_sandbox():
+    """A function that returns a server with these options; a worker starts each once.
+
+    Each test resets what it uses. A test that needs several servers numbers them.
+    """
+    running = {}
+    with ExitStack() as stack:
+
+        def start(*options, number=0):
+            key = (options, number)
+            if key not in running:
+                running[key] = stack.enter_context(sandbox_process(*options))
+            return running[key]
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def shared_sandbox(start_sandbox):
     """One server for all tests of a worker; each test resets it."""
-    with sandbox_process() as running:
-        yield running
+    return start_sandbox()
+
+
+@pytest.fixture(scope="session")
+def program():
+    """The program for scripts: a file `reconciler` in a folder of its own."""
+    with program_for_scripts() as executable:
+        yield executable
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 """A fleet: several sandboxes, a target on each, and one repository for all of them."""
 
-from contextlib import ExitStack, contextmanager
-
 import yaml
 
 from tests import acme, factories
-from tests.support import CLEAN, Repository, sandbox_process
+from tests.support import CLEAN, Repository
 
 NAMES = ("staging", "eu-prod", "us-prod")
 GATED = factories.gated(acme.live_flag("a"), policies=("feature_flag.update",))  # a seed
@@ -55,11 +53,9 @@ def codes(done):
     return {name: row["exit_code"] for name, row in targets(done).items()}
 
 
-@contextmanager
-def several_sandboxes(names=NAMES, *options):
+def several_sandboxes(start_sandbox, *options, names=NAMES):
     """Name -> sandbox, each a process of its own."""
-    with ExitStack() as stack:
-        yield {name: stack.enter_context(sandbox_process(*options)) for name in names}
+    return {name: start_sandbox(*options, number=n) for n, name in enumerate(names)}
 
 
 def make_fleet(folder, sandboxes, **seeds):

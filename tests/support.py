@@ -19,9 +19,11 @@ from contextlib import (
     suppress,
 )
 from dataclasses import dataclass
+from functools import cache
 from http.client import HTTPConnection
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from unittest import mock
 
 import yaml
@@ -30,6 +32,7 @@ from reconciler.ci import http as ci_http
 from reconciler.cli.main import run
 from reconciler.cli.session import Session
 from reconciler.posthog import rate_limit
+from tests.forked import Program
 
 SCRIPT = os.environ.get("RECONCILER_TEST_SCRIPT") or str(Path(sys.executable).parent / "reconciler")
 CLEAN = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": os.environ.get("HOME", "/")}
@@ -43,13 +46,13 @@ _GIT = (
 _OF_A_PROCESS = ("PYTHON", "LANG", "LC_")  # variables that are read at the start of a process
 
 
-def awaited(condition, process=None, seconds=60):
+def awaited(condition, process=None, seconds=60, pause=0.02):
     """The answer of `condition` once it is true; fails at the deadline, or when `process` ends."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
         assert process is None or process.poll() is None, "the process ended before"
         assert time.monotonic() < deadline, f"not so within {seconds} s"
-        time.sleep(0.01)
+        time.sleep(pause)
     return answer
 
 
@@ -219,6 +222,20 @@ def sandbox_process(*options):
         process.communicate()
 
 
+@cache
+def _empty_git_folder():
+    """What `git init` makes: name -> content of a file, None for a folder."""
+    with TemporaryDirectory() as folder:
+        command = ("git", "init", "-q", "-b", "main", "--template=", folder)
+        subprocess.run(command, env=CLEAN, check=True)
+        root = Path(folder, ".git")
+        made = {
+            str(path.relative_to(root)): path.read_bytes() if path.is_file() else None
+            for path in sorted(root.rglob("*"))
+        }
+    return {**made, "hooks": None, "info": None}
+
+
 class Repository:
     """A configuration repository in a folder of its own, and the CLI in it."""
 
@@ -247,43 +264,53 @@ class Repository:
 
     def commit(self, message="change", **environ):
         if not (self.folder / ".git").exists():
-            self.git("init", "-q", "-b", "main")
+            self._init()
         self.git("add", "-A")
         self.git("commit", "-q", "--allow-empty", "-m", message, **environ)
+
+    def _init(self):
+        """Do what `git init` does, without another process."""
+        for name, content in _empty_git_folder().items():
+            path = self.folder / ".git" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir() if content is None else path.write_bytes(content)
 
     def environment(self, token=None):
         key = {"POSTHOG_API_KEY": token or self.token} if (token or self.token) else {}
         return {**CLEAN, "POSTHOG_HOST": self.sandbox.url, **key}
 
-    def run(self, *arguments, token=None, timeout=60, real_process=False, **extra):
+    def run(self, *arguments, token=None, real_process=False, forked=False, **extra):
         """Run a command to its end: in this process, with streams and environment of its own.
 
-        `real_process` is for what belongs to a process: signals, closed streams, start-up. So are
-        the variables that Python reads when it starts.
+        `forked` is for what belongs to a process, such as its end; `real_process` for its start.
+        The variables that Python reads when it starts need the latter.
         """
         environ = {**self.environment(token), **extra}
-        if not (real_process or any(name.startswith(_OF_A_PROCESS) for name in extra)):
+        if real_process or any(name.startswith(_OF_A_PROCESS) for name in extra):
+            started = subprocess.Popen
+            arguments = (SCRIPT, *arguments)
+        elif forked:
+            started = Program
+        else:
             return run_in_process(arguments, self.folder, environ, self.time, self.chance)
-        done = subprocess.run(
-            [SCRIPT, *arguments],
-            cwd=self.folder,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        return Done(done.returncode, done.stdout, done.stderr)
+        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE}
+        with started(
+            arguments, cwd=self.folder, env=environ, stderr=subprocess.PIPE, text=True, **options
+        ) as process:
+            try:
+                out, err = process.communicate(timeout=60)
+            finally:
+                process.kill()
+        assert "Traceback" not in err, err
+        return Done(process.returncode, out, err)
 
 
 @contextmanager
 def typing(repo, *arguments):
     """(the command, the master's side of the terminal that it runs on)."""
     master, slave = pty.openpty()
-    process = subprocess.Popen(
-        [SCRIPT, *arguments],
+    process = Program(
+        arguments,
         cwd=repo.folder,
         env=repo.environment(),
         stdin=slave,

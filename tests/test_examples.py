@@ -34,11 +34,11 @@ def blocks(page, *languages):
     return [body for language, body in BLOCK.findall(text) if language in languages]
 
 
-def run_demo(folder, tmp_path):
+def run_demo(folder, tmp_path, program):
     """`make demo` without make, its temporary folders below `tmp_path`."""
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, str(folder / "demo.py")],
+        [program.parent / "python", str(folder / "demo.py")],
         cwd=folder.parent,
         env={**CLEAN, "TMPDIR": str(tmp_path)},
         stdin=subprocess.DEVNULL,
@@ -85,9 +85,9 @@ def test_the_rules_of_the_example_have_passing_tests():
         assert {rule["effect"], "pass"} == {test["expect"] for test in rule["tests"]}, rule["id"]
 
 
-def test_the_demo_ends_with_no_changes_in_time_and_leaves_nothing_behind(tmp_path):
+def test_the_demo_ends_with_no_changes_in_time_and_leaves_nothing_behind(tmp_path, program):
     """Through the gate, two rounds of approval, and back to `No changes`."""
-    done, seconds = run_demo(ROOT / "examples", tmp_path)
+    done, seconds = run_demo(ROOT / "examples", tmp_path, program)
 
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     assert "No changes" in done.stdout.splitlines()[-1]
@@ -97,7 +97,7 @@ def test_the_demo_ends_with_no_changes_in_time_and_leaves_nothing_behind(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_demo_fails_loudly(tmp_path):
+def test_the_demo_fails_loudly(tmp_path, program):
     """A world in which no policy waits for anybody: exit code 1, and where the story broke."""
     broken = tmp_path / "examples"
     shutil.copytree(ROOT / "examples", broken)
@@ -105,7 +105,7 @@ def test_the_demo_fails_loudly(tmp_path):
     text = seed.read_text(encoding="utf-8")
     seed.write_text(text.replace("token: phx_acme_ci", "token: phx_another"), encoding="utf-8")
 
-    done, _ = run_demo(broken, tmp_path)
+    done, _ = run_demo(broken, tmp_path, program)
 
     assert done.returncode == 1
     assert "The demo failed: expected exit code" in done.stdout

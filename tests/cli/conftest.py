@@ -55,10 +55,9 @@ def fleet(world):
 
 
 @pytest.fixture(scope="module")
-def sandboxes():
+def sandboxes(start_sandbox):
     """A sandbox for each target of `make_fleet`."""
-    with fleets.several_sandboxes() as running:
-        yield running
+    return fleets.several_sandboxes(start_sandbox)
 
 
 @pytest.fixture

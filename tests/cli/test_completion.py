@@ -19,11 +19,11 @@ def repo(world):
     return repo
 
 
-def offered(repo, line):
+def offered(repo, line, **how):
     """Return what bash offers for a command line that ends with the incomplete word."""
     words = line.split(" ")
     done = repo.run(
-        real_process=True,
+        **(how or {"forked": True}),
         COMP_WORDS=" ".join(["reconciler", *words]),
         COMP_CWORD=str(len(words)),
         _RECONCILER_COMPLETE="bash_complete",
@@ -68,13 +68,13 @@ def test_change_requests_come_from_the_journals(repo):
     rows = repo.run("apply", "--yes", "--target", "dev", "--json").json["results"]
     [filed] = [row["change_request"] for row in rows if row["outcome"] == "waiting"]
 
-    assert [filed, FLAG.format("search")] == offered(repo, "requests approve ")
+    assert [filed, FLAG.format("search")] == offered(repo, "requests approve ", real_process=True)
     assert [filed] == offered(repo, f"requests wait {filed[:8]}")
 
 
 def test_broken_files_complete_nothing(repo):
     """And a broken reconciler.yaml neither."""
     repo.write("flags/a.yaml", "kind: [")
-    assert [] == offered(repo, "plan --target dev --select ")
+    assert [] == offered(repo, "plan --target dev --select ", real_process=True)
     repo.write("reconciler.yaml", "version: [")
     assert [] == offered(repo, "plan --target ")

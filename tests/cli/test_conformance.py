@@ -13,8 +13,9 @@ import pytest
 from reconciler.conformance.judgement import CheckResult
 from reconciler.sandbox.server.server import background
 from tests.effort import effort
+from tests.forked import Program
 from tests.scratch_world import SEED, passing, run_probes
-from tests.support import CLEAN, NO_BYTECODE, SCRIPT, awaited
+from tests.support import CLEAN, awaited
 
 COMMAND = ("conformance", "--project", "Scratch", "--yes")
 PROBE = "reconciler-probe-"
@@ -309,10 +310,10 @@ def start(repo):
             server = stack.enter_context(passing(repo.sandbox.url, hold.meet))
             stack.callback(hold.released.set)
             environ = {"POSTHOG_HOST": server.url, "POSTHOG_API_KEY": "phx_olga"}
-            process = subprocess.Popen(
-                [SCRIPT, *COMMAND, "--format", "json"],
+            process = Program(
+                (*COMMAND, "--format", "json"),
                 cwd=repo.folder,
-                env={**CLEAN, **NO_BYTECODE, **environ},
+                env={**CLEAN, **environ},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,

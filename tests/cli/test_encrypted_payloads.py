@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 
 from tests import acme, factories
-from tests.support import Repository, sandbox_process
+from tests.support import Repository
 
 CANARIES = {
     name: f"{seed}{seed[::-1]}"
@@ -37,15 +37,13 @@ PARAMS = [pytest.param(mode, marks=[pytest.mark.soak] * (mode in OLDER)) for mod
 
 
 @pytest.fixture(scope="module", params=PARAMS)
-def server(request):
-    with sandbox_process(*MODES[request.param]) as running:
-        yield running
+def server(request, start_sandbox):
+    return start_sandbox(*MODES[request.param])
 
 
 @pytest.fixture(scope="module")
-def g3():
-    with sandbox_process(*MODES["g3"]) as running:
-        yield running
+def g3(start_sandbox):
+    return start_sandbox(*MODES["g3"])
 
 
 def payload(name):

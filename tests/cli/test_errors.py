@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests import acme, factories, support
+from tests.forked import Program
 from tests.harness import child
 from tests.harness.driver import Driver
 
@@ -182,8 +183,8 @@ def test_an_interrupt_finishes_what_is_in_flight_and_the_next_run_converges(tmp_
     with support.sandbox_process("--seed", str(seed), "--latency", "40") as running:
         repo = support.Repository(folder, running)
         repo.write("all.yaml", *(acme.flag(f"f{n}", 10) for n in range(count)))
-        process = subprocess.Popen(
-            [support.SCRIPT, "apply", "--yes", "--format", "json", "--concurrency", "2"],
+        process = Program(
+            ("apply", "--yes", "--format", "json", "--concurrency", "2"),
             cwd=folder,
             env=repo.environment(),
             stdout=subprocess.PIPE,

@@ -9,22 +9,27 @@ import pytest
 
 from tests import acme, support
 from tests.fleets import codes, make_fleet, several_sandboxes, targets
+from tests.forked import Program
 
 NAMES = ("staging", "eu-prod", "us-prod")
-FLAGS = 40
+FLAGS, FEW = 40, 8
 
 
 @pytest.fixture(scope="module")
-def sandboxes():
-    with several_sandboxes(NAMES, "--latency", "80") as running:
-        yield running
+def sandboxes(start_sandbox):
+    return several_sandboxes(start_sandbox, "--latency", "80")
 
 
 @pytest.fixture
 def fleet(sandboxes, tmp_path):
     fleet = make_fleet(tmp_path, sandboxes)
-    fleet.settle(*(acme.flag(f"f{number:02}", 10) for number in range(FLAGS)))
+    fleet.settle(*declare(FLAGS))
     return fleet
+
+
+def declare(count):
+    """Return as many new flags."""
+    return [acme.flag(f"f{number:02}", 10) for number in range(count)]
 
 
 def hang(fleet, name, method="GET", effect="hang"):
@@ -36,10 +41,10 @@ def hang(fleet, name, method="GET", effect="hang"):
 
 def start(fleet, *words):
     """The command as a process."""
-    return subprocess.Popen(
-        [support.SCRIPT, *words],
+    return Program(
+        words,
         cwd=fleet.folder,
-        env={**fleet.environment(), **support.NO_BYTECODE},
+        env=fleet.environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -61,19 +66,20 @@ def created(fleet):
 @pytest.mark.parametrize("mode", ["plan", "apply"])
 def test_a_target_that_hangs_is_left_behind_and_the_others_are_done(fleet, mode):
     """It is the error of its target, and the process does not wait for its threads."""
+    fleet.settle(*declare(FEW))
     hang(fleet, "eu-prod")
     begun = time.monotonic()
 
     yes = ["--yes"] if mode == "apply" else []
-    done = fleet.fleet(mode, *yes, "--target-timeout", "10s", "--out", "out", real_process=True)
+    done = fleet.fleet(mode, *yes, "--target-timeout", "6s", "--out", "out", forked=True)
 
     assert time.monotonic() - begun < 60
     assert (1, {"staging": 0, "eu-prod": 1, "us-prod": 0}) == (done.code, codes(done))
     error = targets(done)["eu-prod"]["error"]
-    assert "it took longer than 10s" == error["what"]
+    assert "it took longer than 6s" == error["what"]
     assert "--target-timeout" in error["fix"]
     if mode == "apply":
-        assert {"staging": FLAGS, "eu-prod": 0, "us-prod": FLAGS} == created(fleet)
+        assert {"staging": FEW, "eu-prod": 0, "us-prod": FEW} == created(fleet)
 
 
 def test_an_apply_that_takes_too_long_finishes_what_is_in_flight(fleet):
@@ -81,7 +87,7 @@ def test_an_apply_that_takes_too_long_finishes_what_is_in_flight(fleet):
     hang(fleet, "staging", "POST", "hang(3)")
     words = ("--target", "staging", "--target-timeout", "2s", "--out", "out")
 
-    done = fleet.fleet("apply", "--yes", *words, real_process=True)
+    done = fleet.fleet("apply", "--yes", *words, forked=True)
 
     assert (1, {"staging": 1}) == (done.code, codes(done))
     assert "it was stopped" == targets(done)["staging"]["error"]["why"]

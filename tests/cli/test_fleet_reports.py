@@ -368,20 +368,20 @@ def test_a_request_that_several_targets_see_is_listed_once(fleet):
     assert ids == [row["id"] for row in several["waiting"]]
 
 
-def test_requests_of_other_hosts_are_others_even_with_the_same_id(tmp_path):
+def test_requests_of_other_hosts_are_others_even_with_the_same_id(start_sandbox, tmp_path):
     """Two sandboxes with one seed number their requests alike."""
-    with several_sandboxes(("eu", "us")) as sandboxes:
-        project = {
-            "name": "Web",
-            "id": 1,
-            "feature_flags": [acme.live_flag("a")],
-            "approval_policies": [acme.policy("feature_flag.update")],
-        }
-        seed = acme.seed(projects=[project])
-        fleet = make_fleet(tmp_path, sandboxes, eu=seed, us=seed)
-        fleet.settle(acme.flag("a", 50))
-        applied = fleet.fleet("apply", "--yes").json["waiting"]
-        status = fleet.fleet("status").json["waiting"]
+    sandboxes = several_sandboxes(start_sandbox, names=("eu", "us"))
+    project = {
+        "name": "Web",
+        "id": 1,
+        "feature_flags": [acme.live_flag("a")],
+        "approval_policies": [acme.policy("feature_flag.update")],
+    }
+    seed = acme.seed(projects=[project])
+    fleet = make_fleet(tmp_path, sandboxes, eu=seed, us=seed)
+    fleet.settle(acme.flag("a", 50))
+    applied = fleet.fleet("apply", "--yes").json["waiting"]
+    status = fleet.fleet("status").json["waiting"]
 
     assert ["eu", "us"] == sorted(row["target"] for row in applied)
     assert ["eu", "us"] == sorted(row["target"] for row in status)

@@ -1,6 +1,5 @@
 """Holdouts and the flags that PostHog writes with them, in a single plan (contract 16)."""
 
-import signal
 import subprocess
 
 import pytest
@@ -8,7 +7,8 @@ import pytest
 from tests import acme
 from tests.cli.test_holdouts import ADDRESS, HOLDOUTS, NAME, OWN, holdout, in_holdout
 from tests.cli.test_holdouts import seed as seed_holdout
-from tests.support import SCRIPT
+from tests.forked import Program
+from tests.support import awaited
 
 DELETE = "experiment_holdout.delete"
 GONE = holdout(lifecycle={"state": "absent"})
@@ -156,6 +156,11 @@ def test_a_request_fails_once_experiments_join_or_leave(make, joins):
     assert repo.run("plan", "--detailed-exitcode").code == 0
 
 
+def hangs(repo):
+    """Return whether a request got no answer."""
+    return any("hang" in (row["fault"] or "") for row in repo.sandbox.requests())
+
+
 @pytest.mark.parametrize("document", [holdout(20, description="Wider"), GONE])
 @pytest.mark.parametrize("gated", [True, False])
 @pytest.mark.parametrize(("point", "hit"), [("before", 1), ("after", 1), ("after", 2)])
@@ -169,17 +174,15 @@ def test_a_run_that_is_killed_while_it_writes_a_holdout_is_completed(
     match = {"method": method, "route": "experiment_holdouts.*", "hit": hit}
     rule = {"match": match, "point": point, "effect": "hang"}
     assert repo.sandbox.call("POST", "/_sandbox/faults", {"faults": [rule]})[0] == 200
-    with subprocess.Popen(
-        [SCRIPT, "apply", "--yes"],
+    with Program(
+        ("apply", "--yes"),
         cwd=repo.folder,
         env=repo.environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
-        while process.poll() is None:
-            if any("hang" in (row["fault"] or "") for row in repo.sandbox.requests()):
-                process.send_signal(signal.SIGKILL)
-                break
+        awaited(lambda: hangs(repo) or process.poll() is not None)
+        process.kill()
     repo.sandbox.call("POST", "/_sandbox/faults", {"faults": []})
 
     assert repo.run("apply", "--yes").code == (3 if gated else 0)

@@ -6,7 +6,6 @@ import pty
 import select
 import signal
 import struct
-import subprocess
 import termios
 import time
 
@@ -15,6 +14,7 @@ import pytest
 
 from tests import acme, support
 from tests.factories import gated
+from tests.forked import Program
 from tests.integration.running import spoil
 from tests.integration.test_past_requests import REQUESTS
 
@@ -29,8 +29,8 @@ class Screen:
         self.frames = []  # the screen after each frame that was drawn
         self.master, slave = pty.openpty()
         self._resize(columns, rows)
-        self.process = subprocess.Popen(
-            [support.SCRIPT, *arguments],
+        self.process = Program(
+            arguments,
             cwd=repo.folder,
             env={**repo.environment(), "TERM": "xterm-256color", **environ},
             stdin=slave,
@@ -92,10 +92,9 @@ class Screen:
 
 
 @pytest.fixture(scope="module")
-def slow_sandbox():
+def slow_sandbox(start_sandbox):
     """A server that takes its time, so that there is something to see."""
-    with support.sandbox_process("--latency", "60") as running:
-        yield running
+    return start_sandbox("--latency", "60")
 
 
 @pytest.fixture

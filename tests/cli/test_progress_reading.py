@@ -12,10 +12,9 @@ READING = "reading PostHog: "
 
 
 @pytest.fixture(scope="module")
-def slow_sandbox():
+def slow_sandbox(start_sandbox):
     """A server so slow that each command reads for longer than it does without progress."""
-    with support.sandbox_process("--latency", "300") as running:
-        yield running
+    return start_sandbox("--latency", "300")
 
 
 @pytest.fixture
@@ -90,7 +89,7 @@ def test_it_is_not_drawn_where_nobody_wants_it(repo, options, environ):
 
 def test_a_pipe_gets_no_progress(repo):
     """As in CI."""
-    done = repo.run("plan", real_process=True)
+    done = repo.run("plan", forked=True)
 
     assert 0 == done.code
     assert "" == done.err

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import acme
-from tests.support import Repository, run_in_process, sandbox_process
+from tests.support import Repository, run_in_process
 
 PAGE = (Path(__file__).parents[2] / "docs" / "promotion.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^```yaml\n# (\S+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
@@ -45,12 +45,12 @@ class Fleet:
 
 
 @pytest.fixture
-def fleet(shared_sandbox, tmp_path):
+def fleet(start_sandbox, tmp_path):
     """Both servers, before anything is applied."""
-    shared_sandbox.reset(organization("acme-staging", "Web staging"))
-    with sandbox_process() as production:
-        production.reset(organization("acme", "Web"))
-        yield Fleet(tmp_path, shared_sandbox, production)
+    staging, production = (start_sandbox(number=number) for number in (0, 1))
+    staging.reset(organization("acme-staging", "Web staging"))
+    production.reset(organization("acme", "Web"))
+    return Fleet(tmp_path, staging, production)
 
 
 def rollouts(sandbox):

@@ -174,7 +174,7 @@ def test_a_listing_that_fails_prunes_nothing(world):
         document = {"faults": [{**fault, "effect": effect}]}
         assert 200 == repo.sandbox.call("POST", "/_sandbox/faults", document)[0]
 
-        repo.run("apply", "--yes", "--prune", timeout=120)
+        repo.run("apply", "--yes", "--prune")
 
         assert [] == [row for row in repo.sandbox.writes() if row["status"] < 300]
     repo.sandbox.call("POST", "/_sandbox/faults", {"faults": []})

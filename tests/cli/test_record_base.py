@@ -11,7 +11,7 @@ import yaml
 from tests import acme
 from tests.cli.test_base_git import APPLIED, head
 from tests.cli.test_guardrails import committed, flags
-from tests.support import CLEAN, SCRIPT, Repository
+from tests.support import CLEAN, Repository
 
 PRODUCTION = "refs/reconciler/applied/production"  # the target that `init` writes
 EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "ci"
@@ -286,8 +286,8 @@ def scripts(repo, ci):
     }
 
 
-def in_a_shell(repo, lines, **variables):
-    path = f"{Path(SCRIPT).parent}:{CLEAN['PATH']}"
+def in_a_shell(repo, program, lines, **variables):
+    path = f"{program.parent}:{CLEAN['PATH']}"
     environ = {**repo.environment(), "PATH": path, "GITLAB_CI": "true", **variables}
     return subprocess.run(
         ["bash", "-euc", "\n".join(lines)],
@@ -299,7 +299,7 @@ def in_a_shell(repo, lines, **variables):
     )
 
 
-def test_the_jobs_of_gitlab_hand_the_base_on(shared):
+def test_the_jobs_of_gitlab_hand_the_base_on(shared, program):
     """Apply pushes the ref to the project itself, and the drift job of a fresh clone has it."""
     repo, bare, clone = shared
     jobs = scripts(repo, "gitlab")
@@ -307,9 +307,9 @@ def test_the_jobs_of_gitlab_hand_the_base_on(shared):
     repo.git("push", "-q")
     project = {"CI_PROJECT_URL": str(bare).removesuffix(".git"), "CI_PIPELINE_SOURCE": "push"}
 
-    applied = in_a_shell(repo, jobs["apply"], **project)
+    applied = in_a_shell(repo, program, jobs["apply"], **project)
     fresh = clone("fresh")
-    looked = in_a_shell(fresh, jobs["drift"], **project)
+    looked = in_a_shell(fresh, program, jobs["drift"], **project)
 
     assert 0 == applied.returncode, applied.stderr
     assert head(repo) == told(bare, PRODUCTION), applied.stderr
@@ -317,7 +317,7 @@ def test_the_jobs_of_gitlab_hand_the_base_on(shared):
     assert head(repo) == head(fresh, PRODUCTION)
 
 
-def test_the_job_of_gitlab_applies_the_plan_that_was_reviewed(shared):
+def test_the_job_of_gitlab_applies_the_plan_that_was_reviewed(shared, program):
     """The second job of a pipeline gets the plan of the first as an artifact."""
     repo, bare, clone = shared
     assert 0 == repo.run("init", "--ci", "gitlab").code
@@ -329,26 +329,30 @@ def test_the_job_of_gitlab_applies_the_plan_that_was_reviewed(shared):
     project = {"CI_PROJECT_URL": str(bare).removesuffix(".git"), "CI_PIPELINE_SOURCE": "push"}
 
     first, second = clone("first"), clone("second")
-    planned = in_a_shell(first, jobs["plan-to-review"], CI_PROJECT_DIR=str(first.folder), **project)
+    planned = in_a_shell(
+        first, program, jobs["plan-to-review"], CI_PROJECT_DIR=str(first.folder), **project
+    )
     assert 0 == planned.returncode, planned.stderr
     assert repo.sandbox.writes() == []
     plan = ".reconciler/report/plan"
     shutil.copytree(first.folder / plan, second.folder / plan)
-    applied = in_a_shell(second, jobs["apply"], CI_PROJECT_DIR=str(second.folder), **project)
+    applied = in_a_shell(
+        second, program, jobs["apply"], CI_PROJECT_DIR=str(second.folder), **project
+    )
 
     assert 0 == applied.returncode, applied.stderr
     assert len(repo.sandbox.writes()) > 0
     assert head(repo) == told(bare, PRODUCTION)
 
 
-def test_the_jobs_of_github_fetch_what_was_applied(shared):
+def test_the_jobs_of_github_fetch_what_was_applied(shared, program):
     """Apply and drift, in a clone that has no ref yet."""
     repo, _, clone = shared
     assert 0 == repo.run(*PUSH).code
 
     for job, lines in scripts(repo, "github").items():
         fresh = clone(job)
-        done = in_a_shell(fresh, lines, GITHUB_TOKEN="t")
+        done = in_a_shell(fresh, program, lines, GITHUB_TOKEN="t")
 
         assert 0 == done.returncode, done.stderr
         assert head(repo) == head(fresh, APPLIED)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests import acme
-from tests.support import Repository, sandbox_process
+from tests.support import Repository
 
 LATER = "2026-01-10T09:00:00Z"
 SCHEDULES = "/api/projects/1/scheduled_changes/"
@@ -242,19 +242,19 @@ def test_each_format_shows_them_with_the_warning(scheduled, command):
     assert "10 09:00 UTC" in repo.run(command, "--zoom", "resources").out
 
 
-def test_a_server_without_schedules_is_asked_a_few_times_only(tmp_path):
+def test_a_server_without_schedules_is_asked_a_few_times_only(start_sandbox, tmp_path):
     """404 in one project is the answer for all: not one request for each of a thousand."""
     projects = [
         {"name": f"P{number}", "id": number, "feature_flags": [acme.live_flag("a", id=number)]}
         for number in range(1, 41)
     ]
-    with sandbox_process("--profile", "g2") as sandbox:
-        sandbox.reset(acme.seed(projects=projects))
-        repo = Repository(tmp_path, sandbox)
-        repo.write("flags.yaml", *(acme.flag("a", 10, project=f"P{n}") for n in range(1, 41)))
-        sandbox.clear()
-        ran = repo.run("plan", "--detailed-exitcode")
-        asked = [row for row in sandbox.requests() if "scheduled" in row["path"]]
+    sandbox = start_sandbox("--profile", "g2")
+    sandbox.reset(acme.seed(projects=projects))
+    repo = Repository(tmp_path, sandbox)
+    repo.write("flags.yaml", *(acme.flag("a", 10, project=f"P{n}") for n in range(1, 41)))
+    sandbox.clear()
+    ran = repo.run("plan", "--detailed-exitcode")
+    asked = [row for row in sandbox.requests() if "scheduled" in row["path"]]
 
     assert ran.code == 0
     assert "chedule" not in ran.out + ran.err

@@ -5,16 +5,15 @@ import json
 import pytest
 
 from tests import acme, factories
-from tests.support import Repository, sandbox_process
+from tests.support import Repository
 
 RULES = {"version": 2, "rules": [{"id": "r1", "rollout_percentage": 10}]}
 CODE = "would-be-refused"
 
 
 @pytest.fixture(scope="module", params=["g2", "g3"])
-def server(request):
-    with sandbox_process("--profile", request.param) as running:
-        yield running
+def server(request, start_sandbox):
+    return start_sandbox("--profile", request.param)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 import yaml
@@ -11,7 +10,7 @@ import yaml
 from tests import acme
 from tests.cli.test_workflow_jobs import Forge
 from tests.project_fleet import KEYS, TARGETS
-from tests.support import CLEAN, SCRIPT
+from tests.support import CLEAN
 
 FILES = {"github": ".github/workflows/posthog.yml", "gitlab": ".gitlab-ci.yml"}
 HOURLY = "github.event.schedule == '23 * * * *'"
@@ -27,8 +26,8 @@ def write(fleet, ci):
 class Jobs:
     """The workflow of GitHub, and a runner for its matrix."""
 
-    def __init__(self, fleet, folder):
-        self.forge = Forge(folder, fleet.repo, write(fleet, "github"))
+    def __init__(self, fleet, folder, program):
+        self.forge = Forge(folder, fleet.repo, write(fleet, "github"), program)
         self.forge.push()
 
     def divide(self, *, hourly=False):
@@ -63,9 +62,9 @@ class Jobs:
 
 
 @pytest.fixture
-def jobs(fleet, tmp_path_factory):
+def jobs(fleet, tmp_path_factory, program):
     """make(…) -> the jobs for a fleet of four targets."""
-    return lambda **more: Jobs(fleet(**more), tmp_path_factory.mktemp("forge"))
+    return lambda **more: Jobs(fleet(**more), tmp_path_factory.mktemp("forge"), program)
 
 
 def test_each_target_is_planned_by_one_shard_and_the_report_has_all(jobs):
@@ -142,9 +141,9 @@ def test_each_shard_has_its_own_queue(fleet):
     assert "eu-1" not in str(document)
 
 
-def in_a_shell(clone, script, environ, **variables):
+def in_a_shell(clone, script, environ, program, **variables):
     """Run the lines of a job as GitLab does."""
-    path = f"{Path(SCRIPT).parent}:{CLEAN['PATH']}"
+    path = f"{program.parent}:{CLEAN['PATH']}"
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", "\n".join(script)],
         cwd=clone,
@@ -155,12 +154,14 @@ def in_a_shell(clone, script, environ, **variables):
     )
 
 
-def test_the_jobs_of_gitlab_apply_each_shard_and_merge_the_reports(fleet, tmp_path_factory):
+def test_the_jobs_of_gitlab_apply_each_shard_and_merge_the_reports(
+    fleet, tmp_path_factory, program
+):
     """A shard without targets to apply ends at once; the next push applies all of them."""
     fleet = fleet()
     document = yaml.safe_load(write(fleet, "gitlab"))
     folder = tmp_path_factory.mktemp("gitlab")
-    forge = Forge(folder, fleet.repo, "jobs: {}")
+    forge = Forge(folder, fleet.repo, "jobs: {}", program)
     forge.push()
     project = {"CI_PROJECT_URL": str(forge.remote).removesuffix(".git")}
     (folder / "acme" / "config.git").symlink_to(forge.remote)
@@ -174,6 +175,7 @@ def test_the_jobs_of_gitlab_apply_each_shard_and_merge_the_reports(fleet, tmp_pa
                 clone,
                 document[job]["script"],
                 fleet.repo.environment(),
+                program,
                 CI_PIPELINE_SOURCE=source,
                 **project,
                 **row,
@@ -183,6 +185,7 @@ def test_the_jobs_of_gitlab_apply_each_shard_and_merge_the_reports(fleet, tmp_pa
             clone,
             document["report"]["script"],
             fleet.repo.environment(),
+            program,
             CI_PIPELINE_SOURCE=source,
         )
         return results, merged

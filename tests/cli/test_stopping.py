@@ -14,15 +14,15 @@ import pytest
 from tests import acme, support
 from tests.effort import effort
 from tests.factories import gated
+from tests.forked import Program
 from tests.integration.running import created, spoil
 
 COUNT = 30
 
 
 @pytest.fixture(scope="module")
-def slow_sandbox():
-    with support.sandbox_process("--latency", "40") as running:
-        yield running
+def slow_sandbox(start_sandbox):
+    return start_sandbox("--latency", "40")
 
 
 @pytest.fixture
@@ -38,8 +38,7 @@ def slow(slow_sandbox, tmp_path):
 def started(repo, *arguments, token=None, **options):
     """The command as a process."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-    environ = {**repo.environment(token), **support.NO_BYTECODE}
-    return subprocess.Popen([support.SCRIPT, *arguments], cwd=repo.folder, env=environ, **pipes)
+    return Program(arguments, cwd=repo.folder, env=repo.environment(token), **pipes)
 
 
 def journal(repo):

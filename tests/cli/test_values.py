@@ -3,7 +3,7 @@
 import pytest
 
 from tests import acme, factories
-from tests.support import Repository, sandbox_process
+from tests.support import Repository
 
 GROUPS = [{"properties": [], "rollout_percentage": 10}]
 
@@ -237,20 +237,18 @@ def test_drift_of_a_list_says_what_happened_to_it(shared_sandbox, tmp_path):
         assert "1 without approval" in out, "as many as resources have changed"
 
 
-def test_a_server_without_an_archive(tmp_path):
+def test_a_server_without_an_archive(start_sandbox, tmp_path):
     """What is not archived needs no field for it; to archive there is an error beforehand."""
-    with sandbox_process("--profile", "g1") as old:
-        old.reset(acme.seed(projects=[{"name": "Web", "feature_flags": [acme.live_flag("a")]}]))
-        repository = Repository(tmp_path, old)
-        repository.write(
-            "b.yaml", acme.flag("b", 5, archived=False), acme.flag("a", archived=False)
-        )
-        assert 0 == repository.run("apply", "--yes").code
-        assert 0 == repository.run("plan", "--detailed-exitcode").code
+    old = start_sandbox("--profile", "g1")
+    old.reset(acme.seed(projects=[{"name": "Web", "feature_flags": [acme.live_flag("a")]}]))
+    repository = Repository(tmp_path, old)
+    repository.write("b.yaml", acme.flag("b", 5, archived=False), acme.flag("a", archived=False))
+    assert 0 == repository.run("apply", "--yes").code
+    assert 0 == repository.run("plan", "--detailed-exitcode").code
 
-        wishes = [acme.flag(key, 5, active=False, archived=True) for key in ("b", "c")]
-        repository.write("b.yaml", *wishes)
-        planned = repository.run("plan", "--format", "json")
+    wishes = [acme.flag(key, 5, active=False, archived=True) for key in ("b", "c")]
+    repository.write("b.yaml", *wishes)
+    planned = repository.run("plan", "--format", "json")
 
     found = [one["message"] for one in planned.json["findings"] if one["severity"] == "error"]
     assert 1 == planned.code

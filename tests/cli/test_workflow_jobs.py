@@ -16,7 +16,7 @@ import yaml
 
 from reconciler.ci import pipelines
 from tests import acme
-from tests.support import CLEAN, SCRIPT, Repository
+from tests.support import CLEAN, Repository
 
 ROOT = Path(__file__).parent.parent.parent
 RUN = next(
@@ -33,8 +33,9 @@ ADDRESS = "FeatureFlag/acme/Web/a"
 class Forge:
     """A remote, and a runner for the jobs of one workflow."""
 
-    def __init__(self, folder, repo, workflow):
-        self.folder, self.repo, self.jobs = folder, repo, yaml.safe_load(workflow)["jobs"]
+    def __init__(self, folder, repo, workflow, program):
+        self.folder, self.repo, self.program = folder, repo, program
+        self.jobs = yaml.safe_load(workflow)["jobs"]
         self.remote = folder / "acme" / "config"
         self.artifacts = {}
         self.runs = 0
@@ -68,7 +69,7 @@ class Forge:
         self.git("clone", "-q", str(self.remote), str(clone))
         (temp / "reconciler" / "bin").mkdir(parents=True)
         (temp / "reconciler" / "bin" / "python").symlink_to(sys.executable)
-        (temp / "reconciler" / "bin" / "reconciler").symlink_to(SCRIPT)
+        (temp / "reconciler" / "bin" / "reconciler").symlink_to(self.program)
         (temp / "event.json").write_text("{}", encoding="utf-8")
         environ = {
             **Repository(clone, self.repo.sandbox, token).environment(),
@@ -161,7 +162,7 @@ class Forge:
 
 
 @pytest.fixture
-def forge(world, tmp_path_factory):
+def forge(world, tmp_path_factory, program):
     """make(workflow) -> a forge whose repository declares a flag that needs an approval."""
 
     def make(workflow, *policies):
@@ -174,7 +175,7 @@ def forge(world, tmp_path_factory):
         repo.write(".gitignore", ".reconciler/\n")
         repo.write("flags.yaml", acme.flag("a", 50))
         repo.commit()
-        return Forge(tmp_path_factory.mktemp("forge"), repo, workflow)
+        return Forge(tmp_path_factory.mktemp("forge"), repo, workflow, program)
 
     return make
 

@@ -3,7 +3,6 @@
 import pytest
 
 from tests.engine.fleets import Fleet, temporal_server
-from tests.support import sandbox_process
 
 
 @pytest.fixture(scope="session")
@@ -14,10 +13,9 @@ def temporal():
 
 
 @pytest.fixture(scope="session")
-def slow_sandbox():
+def slow_sandbox(start_sandbox):
     """A server that takes its time, so that something can happen meanwhile."""
-    with sandbox_process("--latency", "60") as running:
-        yield running
+    return start_sandbox("--latency", "60")
 
 
 @pytest.fixture

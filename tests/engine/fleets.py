@@ -1,5 +1,6 @@
 """Real parts for fleets on the engine: a Temporal server, worker processes, sandboxes, a clone."""
 
+import asyncio
 import base64
 import itertools
 import json
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
+from temporalio.client import Client
 
 from tests import acme
 from tests.support import CLEAN, SCRIPT, Repository, awaited
@@ -30,14 +32,13 @@ class Server:
     address: str
     namespaces: "itertools.count" = field(default_factory=itertools.count)
 
-    def call(self, namespace, *words):
-        """Run the command line of Temporal."""
-        command = [TEMPORAL, *words, "--address", self.address, "--namespace", namespace]
-        done = subprocess.run(
-            [*command, "--output", "json"], capture_output=True, text=True, env=CLEAN, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout or "[]")
+    def ask(self, namespace, question):
+        """Return what `question`, an async function, finds out with a client of a namespace."""
+
+        async def connect_and_ask():
+            return await question(await Client.connect(self.address, namespace=namespace))
+
+        return asyncio.run(connect_and_ask())
 
 
 @contextmanager
@@ -117,17 +118,29 @@ class Fleet(Repository):
                 process.wait(60)
                 assert "Traceback" not in process.read_log(), process.read_log()
 
+    def runs(self):
+        """(ID, status) of each run of a workflow, the newest first."""
+
+        async def list_runs(client):
+            return [(run.id, run.status.name) async for run in client.list_workflows()]
+
+        return self.server.ask(self.namespace, list_runs)
+
     def workflows(self):
         """The status of each workflow by its ID, the last run of each."""
-        rows = self.server.call(self.namespace, "workflow", "list")
-        return {
-            row["execution"]["workflowId"]: row["status"].removeprefix("WORKFLOW_EXECUTION_STATUS_")
-            for row in reversed(rows)
-        }
+        return dict(reversed(self.runs()))
+
+    def await_runs(self, condition, **options):
+        """Return the answer of `condition`, which asks the engine, once it is true."""
+        return awaited(condition, pause=0.2, **options)
 
     def history(self, id_):
         """The events of the last run of a workflow."""
-        return self.server.call(self.namespace, "workflow", "show", "-w", id_)["events"]
+
+        async def fetch(client):
+            return await client.get_workflow_handle(id_).fetch_history()
+
+        return self.server.ask(self.namespace, fetch).to_json_dict()["events"]
 
 
 def decode_history(events):

@@ -2,7 +2,6 @@
 
 from tests import acme
 from tests.engine.fleets import LONG, gated_world
-from tests.support import awaited
 
 
 def approve_all(fleet):
@@ -28,7 +27,7 @@ def test_an_approval_given_while_no_worker_runs_finishes_the_change(fleet):
 
     assert 1 == approve_all(repo)
     with repo.worker():
-        awaited(lambda: repo.workflows()["reconciler/apply/one"] == "COMPLETED")
+        repo.await_runs(lambda: repo.workflows()["reconciler/apply/one"] == "COMPLETED")
 
     applied = repo.git("rev-parse", "refs/reconciler/applied/one").strip()
     assert applied == repo.git("rev-parse", "HEAD").strip()
@@ -42,10 +41,10 @@ def test_an_apply_that_waits_for_long_goes_on_in_a_new_history(fleet):
     repo.commit()
     with repo.worker():
         assert 3 == repo.run("fleet", "apply", "--yes").code
-        awaited(lambda: began_from(repo.history("reconciler/apply/one")))
+        repo.await_runs(lambda: began_from(repo.history("reconciler/apply/one")))
         assert len(repo.history("reconciler/apply/one")) < LONG
         assert 1 == approve_all(repo)
-        awaited(lambda: repo.workflows()["reconciler/apply/one"] == "COMPLETED")
+        repo.await_runs(lambda: repo.workflows()["reconciler/apply/one"] == "COMPLETED")
 
     (flag,) = repo.sandbox.state()["organizations"][0]["projects"][0]["feature_flags"]
     assert flag["active"]

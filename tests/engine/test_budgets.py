@@ -7,7 +7,7 @@ import pytest
 
 from tests import acme
 from tests.effort import effort
-from tests.support import awaited, sandbox_process
+from tests.support import sandbox_process
 
 MANY, FEW = effort(6, 40), 2  # targets of each key
 
@@ -87,7 +87,7 @@ def test_no_request_is_turned_away(fleet):
                         ended.setdefault(id_.split("/")[-1], time.monotonic() - started)
                 return len(ended) == len(names)
 
-            awaited(note, seconds=600)
+            repo.await_runs(note, seconds=600)
         statuses = [row["status"] for row in limited.requests()]
 
     assert 0 == statuses.count(429)

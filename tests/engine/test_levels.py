@@ -14,17 +14,15 @@ from reconciler.fleet.engine.temporal.workflows import (
 from tests import acme
 from tests.effort import effort
 from tests.engine.fleets import Fleet, decode_history
-from tests.support import sandbox_process
 
 COUNT = effort(6, 30)  # targets
 SECRET = "http://127.0.0.1:1/services/secret-of-a-webhook"
 
 
 @pytest.fixture(scope="module")
-def sandboxes(shared_sandbox):
+def sandboxes(start_sandbox):
     """Three instances of PostHog."""
-    with sandbox_process() as second, sandbox_process() as third:
-        yield (shared_sandbox, second, third)
+    return tuple(start_sandbox(number=number) for number in range(3))
 
 
 @pytest.fixture(scope="module")

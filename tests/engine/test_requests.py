@@ -60,7 +60,7 @@ def test_a_rejection_ends_the_apply(fleet):
         (row,) = repo.run("requests", "list", "--format", "json").json
         reject = ("requests", "reject", row["id"], "--reason", "no", "--yes")
         assert 0 == repo.run(*reject, token="phx_alice").code
-        awaited(lambda: repo.workflows()["reconciler/apply/one"] == "COMPLETED")
+        repo.await_runs(lambda: repo.workflows()["reconciler/apply/one"] == "COMPLETED")
     states = repo.run("requests", "list", "--state", "all", "--format", "json").json
     assert ["rejected"] == [each["state"] for each in states]
 

@@ -3,7 +3,6 @@
 from tests import acme
 from tests.code_hosts import serving
 from tests.engine.fleets import decode_history, gated_world
-from tests.support import awaited
 
 
 def test_a_tick_during_a_run_is_skipped(fleet):
@@ -20,13 +19,13 @@ def test_a_tick_during_a_run_is_skipped(fleet):
     assert [] == listed()
     set_ = ("fleet", "schedule", "set", "drift", "--every", "1s", "--target", "o*")
     assert 0 == repo.run(*set_).code
-    (row,) = awaited(lambda: [row for row in listed() if row["skipped"] >= 2])
+    (row,) = repo.await_runs(lambda: [row for row in listed() if row["skipped"] >= 2])
     assert 1 == row["runs"]
     assert 0 == repo.run("fleet", "schedule", "delete", "drift").code
     assert [] == listed()
     with repo.worker():
-        awaited(lambda: repo.workflows().get("reconciler/drift/one") == "COMPLETED")
-        awaited(lambda: "RUNNING" not in kinds(repo, "reconciler/schedule"))
+        repo.await_runs(lambda: repo.workflows().get("reconciler/drift/one") == "COMPLETED")
+        repo.await_runs(lambda: "RUNNING" not in kinds(repo, "reconciler/schedule"))
 
     assert {"COMPLETED"} == kinds(repo, "reconciler/schedule")
     assert set() == kinds(repo, "reconciler/drift/two")
@@ -47,15 +46,13 @@ def test_a_run_that_nobody_waits_for_sends_its_own_message_once(fleet):
     repo.commit()
 
     def ended():
-        rows = repo.server.call(repo.namespace, "workflow", "list")
-        done = "WORKFLOW_EXECUTION_STATUS_COMPLETED"
-        return sum("drift" in str(row) and row["status"] == done for row in rows)
+        return sum("drift" in id_ and status == "COMPLETED" for id_, status in repo.runs())
 
     with serving() as code_host:
         for number in (1, 2):
             with repo.worker(RECONCILER_NOTIFY_URL=f"{code_host.url}/hook/s3cr3t"):
                 assert 0 == repo.run("fleet", "drift", "--detach").code
-                awaited(lambda number=number: ended() == number)
+                repo.await_runs(lambda number=number: ended() == number)
 
         assert 1 == len(code_host.hooks)
     assert "s3cr3t" not in decode_history(repo.history("reconciler/drift/one"))

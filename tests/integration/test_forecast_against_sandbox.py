@@ -17,7 +17,7 @@ from tests import acme
 from tests.effort import TIMES, effort
 from tests.integration import gate_cases
 from tests.integration.gate_cases import ACTORS, Case, Dice, Server
-from tests.support import Repository, sandbox_process
+from tests.support import Repository
 
 PROJECTS, FLAGS = effort(8, 25), effort(25, 50, hunt=50)  # cases of a world
 WORLDS = effort(4, 40 * TIMES)
@@ -25,17 +25,15 @@ SECONDS = {"14d": 14 * 86_400, "36h": 36 * 3_600, "2h": 2 * 3_600}
 
 
 @pytest.fixture(scope="session")
-def old_sandbox():
+def old_sandbox(start_sandbox):
     """A server of the first generation."""
-    with sandbox_process("--profile", "g1") as running:
-        yield running
+    return start_sandbox("--profile", "g1")
 
 
 @pytest.fixture(scope="session")
-def newest_sandbox():
+def newest_sandbox(start_sandbox):
     """A server of the third generation."""
-    with sandbox_process("--profile", "g3") as running:
-        yield running
+    return start_sandbox("--profile", "g3")
 
 
 @dataclass(frozen=True)
