@@ -127,6 +127,16 @@ def test_each_class_of_the_client_has_a_name_of_its_own():
     assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
 
 
+def test_no_module_of_the_client_compiles_data_classes_at_import():
+    """That would cost every command about half a millisecond a class."""
+    client = {path for path in SOURCES if PACKAGE / "sandbox" not in path.parents}
+    for path in client - {PACKAGE / "lazy_dataclass.py"}:
+        for node in ast.walk(_parse_sources()[path]):
+            if isinstance(node, ast.ImportFrom) and node.module == "dataclasses":
+                imported = {alias.name for alias in node.names}
+                assert "dataclass" not in imported, f"{_name(path)}: use reconciler.lazy_dataclass"
+
+
 def test_names_of_tests_fit_into_a_line():
     """At most 80 characters."""
     long = [

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from graphlib import TopologicalSorter
 from heapq import heappop, heappush
 from threading import BoundedSemaphore, Event
@@ -20,6 +20,7 @@ from reconciler.apply.progress import (
 )
 from reconciler.apply.status import RunStatus
 from reconciler.errors import APPLY_AGAIN, ReconcilerError
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     Action,
     Address,

@@ -8,7 +8,7 @@ a version that has moved, and both are looked at in turn.
 
 import json
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, TypeVar
 
 from reconciler.apply import approval_requests, readback
@@ -21,6 +21,7 @@ from reconciler.errors import (
     UnreachableError,
     UnreadableError,
 )
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     Action,
     Address,

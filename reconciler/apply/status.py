@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from threading import Lock
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Action, Address, Outcome, Result
 
 

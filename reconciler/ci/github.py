@@ -5,13 +5,13 @@ Comment and issue are found by marker and author: anybody can write a marker.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from reconciler.ci.build import Build, OutputFile, Push, read_push
 from reconciler.ci.http import OriginClient, split_origin, truncate
 from reconciler.errors import DeliveryError
+from reconciler.lazy_dataclass import dataclass
 
 MAX_BODY: Final = 65_536  # characters of a comment or an issue
 _PAGE: Final = 100

@@ -1,7 +1,6 @@
 """GitLab: facts about a pipeline, and one note on a merge request, found by marker and author."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
 from urllib.parse import quote
@@ -9,6 +8,7 @@ from urllib.parse import quote
 from reconciler.ci.build import Build, OutputFile, read_push
 from reconciler.ci.http import OriginClient, split_origin, truncate
 from reconciler.errors import DeliveryError, ReconcilerError
+from reconciler.lazy_dataclass import dataclass
 
 MAX_NOTE: Final = 1_000_000  # characters
 _PAGE: Final = 100

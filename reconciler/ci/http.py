@@ -4,13 +4,14 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from reconciler import __version__
 from reconciler.errors import DeliveryError
+from reconciler.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
     from ssl import SSLContext

@@ -3,7 +3,6 @@
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +10,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from reconciler import __version__
+from reconciler.lazy_dataclass import dataclass
 
 FILES: Final = {"github": ".github/workflows/posthog.yml", "gitlab": ".gitlab-ci.yml"}
 IMAGE: Final = "python:3.13-slim"

@@ -8,10 +8,10 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.ci.http import OriginClient, split_origin
+from reconciler.lazy_dataclass import dataclass
 
 SIGNATURE: Final = "X-Reconciler-Signature-256"  # sha256=<hex of HMAC-SHA256 over the body>
 _LISTED: Final = 20

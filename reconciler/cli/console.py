@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from threading import Lock
 from typing import IO, TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import click
 
 from reconciler.cli import event_log, terminal
 from reconciler.cli.surroundings import Surroundings
+from reconciler.lazy_dataclass import dataclass
 from reconciler.posthog import redaction
 from reconciler.render.shared import phrases, sanitize
 

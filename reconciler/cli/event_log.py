@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import IO, Any, Final
+
+from reconciler.lazy_dataclass import dataclass
 
 MAX_FINDINGS = 100  # of one error
 

@@ -1,7 +1,7 @@
 """Carry a plan out at a terminal: confirmation, progress, journal, account, interrupts."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from reconciler.cli.session import Session
 from reconciler.cli.signals import Interrupt, catch_interrupts
 from reconciler.files import journal_files
 from reconciler.files.working_tree import check_output, format_path
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Action, Address, Detail, Outcome, Plan
 from reconciler.operations import apply
 from reconciler.operations.plan import World

@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import NoReturn
@@ -19,6 +18,7 @@ from reconciler.cli import event_log, global_options, signals, terminal
 from reconciler.cli.parsing import synonyms, usage_errors
 from reconciler.cli.surroundings import Surroundings
 from reconciler.errors import ConfigError, ReconcilerError, UsageError
+from reconciler.lazy_dataclass import dataclass
 from reconciler.suggest import closest_match
 
 COMMANDS = {

@@ -1,13 +1,13 @@
 """What `apply` is asked to apply: files, or a plan that was made of them before."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.cli import planfiles
 from reconciler.cli.session import Session
 from reconciler.errors import GuardrailError, UsageError
 from reconciler.files import repo_paths, result_files
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Plan, Selection, shorten_commit
 from reconciler.model.units import format_time
 from reconciler.operations import inputs, saved_plan

@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from reconciler.cli import event_log
 from reconciler.errors import ReconcilerError
 from reconciler.files import result_files
 from reconciler.files.working_tree import check_output
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Outcome, Plan
 from reconciler.planfile import codec, digest, results
 

@@ -4,7 +4,7 @@ import os
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from reconciler.config import settings as config_settings
 from reconciler.errors import UsageError
 from reconciler.files import repo_paths
 from reconciler.files.run_folder import find_run_folder
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import RequestCounts
 from reconciler.posthog import credentials as posthog_credentials
 from reconciler.render import text

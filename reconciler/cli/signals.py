@@ -5,10 +5,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from threading import Event
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.operating_system import STOP_SIGNALS
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -22,6 +22,7 @@ from reconciler.errors import (
     UsageError,
 )
 from reconciler.files import result_files
+from reconciler.lazy_dataclass import dataclass
 from reconciler.live import key_access
 from reconciler.planfile.reader import format_json
 from reconciler.posthog import activity_log, response_shapes

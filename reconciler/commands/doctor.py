@@ -1,7 +1,7 @@
 """`reconciler doctor`: what prevents which command, and how to fix it. Reads only."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -25,6 +25,7 @@ from reconciler.errors import (
     TargetError,
     UnreachableError,
 )
+from reconciler.lazy_dataclass import dataclass
 from reconciler.live import key_access, visibility
 from reconciler.model import Payload, format_level_with_article, shorten_commit
 from reconciler.operations import inputs, validate

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from reconciler.files.run_folder import find_run_folder
 from reconciler.files.working_tree import check_output
 from reconciler.git import repository
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Address, Declared, matches_any
 from reconciler.operations import inputs, pull
 from reconciler.planfile.reader import format_json

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 import click
@@ -17,6 +17,7 @@ from reconciler.config.settings import Settings
 from reconciler.config.targets import Target
 from reconciler.errors import ConfigError
 from reconciler.files import excerpts, repo_paths
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Finding, Severity
 from reconciler.operations import inputs
 from reconciler.render import sarif

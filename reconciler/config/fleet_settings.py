@@ -1,9 +1,9 @@
 """Read `fleet` of `reconciler.yaml`: on which engine many targets run, and where it is."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import MappingNode
 from reconciler.model.units import parse_duration
 

@@ -5,7 +5,7 @@ writing it in another style, changes no value.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,7 @@ from reconciler.git import blame as git_blame
 from reconciler.git import process, repository
 from reconciler.git.commit_tree import CommitTree, is_wanted, list_objects
 from reconciler.kinds import fold_name
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Address, Declared, Resource, Spec
 
 COMMITS: Final = 500  # of these paths; older ones are not read

@@ -9,7 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from threading import Lock
 from typing import Final
 
@@ -17,6 +17,7 @@ from reconciler.config.documents.target_names import PLAIN_NAMES, TargetNames
 from reconciler.config.lint.confusable_names import Built
 from reconciler.config.yaml import reader
 from reconciler.files.packed_texts import PackedText, PackedTexts, pack_text
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Document, Finding, MappingNode, Resource
 
 _COMMITS: Final = 4  # whose files are kept for further targets

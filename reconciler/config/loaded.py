@@ -1,7 +1,7 @@
 """Hold the declared resources of a tree of files, and the templates that expand to more."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from reconciler.config.documents.templates import Template, make_duplicate_finding
@@ -9,6 +9,7 @@ from reconciler.config.lint.codes import PARDONED
 from reconciler.config.lint.silences import Silences
 from reconciler.config.load_cache import LoadCache
 from reconciler.errors import ConfigError, NothingDeclaredError
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Declared, Finding, Severity
 
 _NOT_RESOURCES: Final = frozenset({"R003", "R010"})  # documents without a kind, or no file at all

@@ -5,7 +5,7 @@ a file, and then only of that file.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +38,7 @@ from reconciler.files.text import (
 from reconciler.files.working_tree import Read, Tree, WorkingTree, make_refusal
 from reconciler.git.commit_tree import CommitTree
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     Address,
     Declared,

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ from reconciler.config.yaml import reader
 from reconciler.files.text import RefusedError
 from reconciler.files.working_tree import Entry, Read, WorkingTree
 from reconciler.kinds import fold_name
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Address, Finding
 
 _KIND: Final = b"kind"  # a file without it has no document

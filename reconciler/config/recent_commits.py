@@ -6,7 +6,7 @@ needed. Everything has a limit: older or further commits are not read.
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import accumulate
@@ -22,6 +22,7 @@ from reconciler.files.text import RefusedError
 from reconciler.files.working_tree import Entry, is_within, read_file_inside
 from reconciler.git import process, repository
 from reconciler.git.commit_tree import CommitTree, is_wanted, read_blob_sizes, read_blobs
+from reconciler.lazy_dataclass import dataclass
 
 DAYS: Final = 7
 COMMITS: Final = 100  # that change relevant documents

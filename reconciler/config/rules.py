@@ -1,7 +1,7 @@
 """Read the files of rules: YAML, schema, duplicate IDs. Expressions are compiled elsewhere."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,7 @@ from reconciler.files.text import (
     split_lines,
 )
 from reconciler.files.working_tree import Tree, make_refusal
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     Document,
     Finding,

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +23,7 @@ from reconciler.files.text import (
     split_lines,
 )
 from reconciler.files.working_tree import SETTINGS, find_git_root, read_file_inside
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Finding, MappingNode, Source, format_timestamp
 from reconciler.suggest import closest_match
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from reconciler.config.documents.overlays import merge_mappings
 from reconciler.config.documents.target_names import TargetNames
 from reconciler.files.text import make_error
 from reconciler.files.working_tree import find_git_root
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Finding, Hold, MappingNode, SequenceNode, Source, parse_time
 from reconciler.suggest import closest_match
 

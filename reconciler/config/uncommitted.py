@@ -4,7 +4,6 @@ git itself would run the filters of `.gitattributes`; here the contents are comp
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +12,7 @@ from reconciler.files.text import RefusedError, compute_blob_id
 from reconciler.files.working_tree import read_file_inside
 from reconciler.git import process
 from reconciler.git.commit_tree import LINK, CommitTree, TreeObject
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Finding, Severity, shorten_commit
 
 _SHOWN: Final = 5

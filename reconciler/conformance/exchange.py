@@ -1,12 +1,13 @@
 """Calls of a probe and their answers, each recorded under the name that statements use."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from threading import Event
 from typing import Any, Final
 
 from reconciler.conformance.statement import MISSING
 from reconciler.errors import ApiError
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Request
 from reconciler.posthog import body as posthog_body
 from reconciler.posthog.client import Writer

@@ -1,7 +1,6 @@
 """Recorded answers and the list of statements to results. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from reconciler.conformance.statement import (
     Statement,
     resolve,
 )
+from reconciler.lazy_dataclass import dataclass
 
 _NEWEST_FIRST: Final = (ApiGeneration.G3, ApiGeneration.G2, ApiGeneration.G1, ApiGeneration.DOCS)
 _NOT_GONE_WELL: Final = "an earlier call did not go as expected"

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -18,6 +17,7 @@ from reconciler.conformance.scratch import Leftover, ScratchProject
 from reconciler.conformance.statement import ApiGeneration
 from reconciler.conformance.statements import STATEMENTS
 from reconciler.errors import ApiError
+from reconciler.lazy_dataclass import dataclass
 
 PROBES: Final[Mapping[str, Callable[[Scene], None]]] = MappingProxyType(
     {

@@ -6,13 +6,14 @@ difference and does not end everything that follows.
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from reconciler.conformance import scratch
 from reconciler.conformance.exchange import Exchange, ProbeSkippedError, Recorder, set_aside
 from reconciler.conformance.scratch import MARK, PREFIX, ScratchProject
 from reconciler.errors import ApiError
+from reconciler.lazy_dataclass import dataclass
 
 CREATED: Final = 201
 

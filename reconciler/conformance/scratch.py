@@ -7,11 +7,11 @@ that was killed leaves marked objects behind, which the next run finds by listin
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.conformance.exchange import Exchange, Recorder
 from reconciler.errors import ApiError, ReconcilerError
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Payload, encode_part
 
 PREFIX: Final = "reconciler-probe-"

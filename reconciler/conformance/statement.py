@@ -3,9 +3,10 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
+
+from reconciler.lazy_dataclass import dataclass
 
 
 class ApiGeneration(StrEnum):

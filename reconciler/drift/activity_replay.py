@@ -5,11 +5,12 @@ state before and after each write is known.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Final
 
 from reconciler.kinds import KINDS, fold_name
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     ABSENT,
     Action,

@@ -6,13 +6,14 @@ then those whose versions agree.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 from typing import Any, Final
 
 from reconciler.drift import schedules
 from reconciler.drift.activity_replay import LogEvent, Spell, read_entry
 from reconciler.drift.approvals import APART, Approvals
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Action, Address, Change, ChangeRequest, FlagWrite, Schedules
 
 _FAR: Final = 1 << 30  # where a version is not known

@@ -1,7 +1,7 @@
 """Attribute drifted fields: who, when, through which client, past which gate."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -9,6 +9,7 @@ from reconciler.drift import schedules
 from reconciler.drift.activity_replay import WHOLE, LogEvent, ObjectHistory
 from reconciler.drift.approvals import Approvals
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     Action,
     Address,

@@ -7,11 +7,12 @@ never guessed.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from reconciler.drift.activity_replay import classify_entry
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Entry, FieldMove, FlagWrite, LogAction, Payload
 
 _FLAG: Final = KINDS["FeatureFlag"]

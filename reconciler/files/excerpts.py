@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Final
 
 from reconciler.files.run_folder import find_run_folder
 from reconciler.files.text import MAX_BYTES, split_lines
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Finding
 from reconciler.normal_form.encrypted_payloads import quotes_any
 

@@ -2,8 +2,10 @@
 
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
+
+from reconciler.lazy_dataclass import dataclass
 
 _LEVEL: Final = 1  # of compression: fast, and YAML shrinks to a tenth
 

@@ -7,7 +7,7 @@ nothing can change between the check and the read.
 import os
 import stat
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from reconciler.errors import ReconcilerError
 from reconciler.files.run_folder import find_run_folder
 from reconciler.files.text import MAX_BYTES, RefusedError, make_error
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Source
 from reconciler.operating_system import OpenFolder, open_file_inside
 

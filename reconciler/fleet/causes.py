@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import ABSENT, Action, Address, Attribution, Change, DriftCause, Plan
 
 

@@ -8,7 +8,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +16,7 @@ from reconciler.files import result_files
 from reconciler.fleet import target_folder
 from reconciler.fleet.causes import CauseGroups
 from reconciler.fleet.waiting import WaitingRequests
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     ExitCode,
     FleetMode,

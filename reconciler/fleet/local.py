@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -18,6 +18,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.fleet import target_folder
 from reconciler.fleet.target_run import RunControl, TargetRun, TargetRunner
 from reconciler.fleet.waves import Skipped, Waves
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import ExitCode, Problem, TargetResult, format_duration, to_problem
 
 _MARGIN_S: Final = 2.0  # for a run that was stopped, beyond what it says that it takes

@@ -6,12 +6,12 @@ same way: as a `TargetRun` that a `TargetRunner` carries out.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Final, Protocol
 
 from reconciler.errors import ServerError, ThrottledError, UnreachableError
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import FleetMode, RequestCounts
 
 LOG: Final = ".log"  # beside the folder of a report: all that the command prints

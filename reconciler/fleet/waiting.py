@@ -1,10 +1,11 @@
 """List what waits for approval in one target, or will wait once a plan is applied."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     NO_GATE,
     REPLACES,

@@ -1,8 +1,9 @@
 """Decide which target may start: after all that it needs have succeeded. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import ExitCode, FleetMode
 
 _SUCCEEDS_WITH_DIFFERENCES = frozenset({FleetMode.PLAN, FleetMode.DRIFT})

@@ -3,7 +3,7 @@
 Only `push_ref` uses the network. Nothing is guessed: a base that cannot be read is an error.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +11,7 @@ from reconciler.ci.build import Build
 from reconciler.errors import GitError
 from reconciler.git import process, repository
 from reconciler.git.repository import RepositoryState
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import shorten_commit
 
 

@@ -3,7 +3,7 @@
 import os
 import posixpath
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,7 @@ from reconciler.files.working_tree import (
     make_refusal,
 )
 from reconciler.git import process
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import shorten_commit
 
 MAX_TOTAL_BYTES: Final = 64 * 1024 * 1024

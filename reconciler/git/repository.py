@@ -6,7 +6,7 @@ Git is called with argument lists, and `--end-of-options` before anything that a
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from reconciler.errors import GitError
 from reconciler.files.working_tree import find_git_root
 from reconciler.git import process
 from reconciler.git.commit_tree import CommitTree
+from reconciler.lazy_dataclass import dataclass
 
 _FULL: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 CLOCKS_DIFFER: Final = timedelta(minutes=10)  # a date further ahead than this is ignored

@@ -5,7 +5,6 @@ that are applied in the wrong order, would undo newer changes.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.ci.build import Build
@@ -13,6 +12,7 @@ from reconciler.errors import GitError
 from reconciler.git import process, repository
 from reconciler.git.applied_ref import name_ref
 from reconciler.git.repository import RepositoryState
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import shorten_commit
 
 _HEADS, _REMOTES, _ORIGIN = "refs/heads/", "refs/remotes/", "refs/remotes/origin/"

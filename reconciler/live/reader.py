@@ -6,12 +6,13 @@ Gets addresses, never resources: it does not see desired values. Ids become name
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from reconciler import worker_pool
 from reconciler.errors import ApiError, AuthenticationError, NotFoundError, UnreadableError
 from reconciler.kinds import KINDS, READ
+from reconciler.lazy_dataclass import dataclass
 from reconciler.live import details, references, schedules, visibility
 from reconciler.live import names as live_names
 from reconciler.live.gaps import OF_ONE_SCOPE, build_gap

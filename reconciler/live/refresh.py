@@ -5,11 +5,11 @@ Objects are read one by one, or their collection is listed, whichever takes fewe
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from reconciler import worker_pool
 from reconciler.kinds import KINDS, READ
+from reconciler.lazy_dataclass import dataclass
 from reconciler.live import details
 from reconciler.live.gaps import OF_ONE_SCOPE, build_gap
 from reconciler.live.key_access import Directory

@@ -1,11 +1,12 @@
 """Define gates, change requests and votes. Values only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from itertools import chain
 from typing import Any, Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model.address import Address
 from reconciler.model.validity import Unappliable, Validity
 

@@ -5,11 +5,12 @@ Values only, in the terms of the files where a person reads them.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model.source import Source
 
 OWN_CLIENT: Final = "reconciler"  # marks our own writes in the log

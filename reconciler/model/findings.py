@@ -1,10 +1,11 @@
 """Define findings, which commands report, and the rules of a team, which find more of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model.address import Address
 from reconciler.model.source import Source
 

@@ -4,10 +4,11 @@ Values only. A report is computed from the report folders of its targets (`fleet
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model.address import Address
 from reconciler.model.findings import Finding
 from reconciler.model.outcomes import ExitCode, Outcome, Problem

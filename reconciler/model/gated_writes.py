@@ -5,10 +5,10 @@ here which whole writes wait.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model.plan import Action
 from reconciler.model.resources import Payload
 

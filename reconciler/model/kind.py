@@ -1,10 +1,11 @@
 """Define what the program knows about a kind: data and pure functions, nothing that sends."""
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Any, Final, Protocol
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model.address import Address
 from reconciler.model.gated_writes import (
     Rewrites,

@@ -1,7 +1,8 @@
 """Define the changes of a list whose items are matched by content."""
 
-from dataclasses import dataclass
 from typing import Any
+
+from reconciler.lazy_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """Define outcomes: what happened to each change of a plan. Values only."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum, StrEnum
 
 from reconciler.errors import ReconcilerError
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model.address import Address
 from reconciler.model.approvals import Awaited
 from reconciler.model.plan import Action

@@ -1,9 +1,10 @@
 """Define plans and changes. Frozen values only; nothing here reads, sends or prints."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model.address import ABSENT, Address
 from reconciler.model.approvals import NO_GATE, ChangeRequest, Gate, Refusal
 from reconciler.model.attribution import Attribution, Hold

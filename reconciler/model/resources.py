@@ -1,9 +1,10 @@
 """Define resources as files declare them and as PostHog has them. Values only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model.address import Address
 from reconciler.model.approvals import ChangeRequest
 from reconciler.model.findings import Finding

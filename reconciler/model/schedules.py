@@ -1,9 +1,10 @@
 """Define what PostHog will change in a flag at a later time (contract 18). Values only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model.approvals import Awaited
 from reconciler.model.spec_path import Spec
 

@@ -1,8 +1,9 @@
 """Locate values in files: sources, and containers that know the sources of their items."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeVar
+
+from reconciler.lazy_dataclass import dataclass
 
 Row = Sequence[int]
 """Positions of one container's items: four numbers per key, two per item of a list."""

@@ -5,8 +5,10 @@ is shown and never remembered.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
+
+from reconciler.lazy_dataclass import dataclass
 
 STALE: Final = "stale"
 INVALID: Final = "invalid"

@@ -5,7 +5,7 @@ Writes nothing: what it returns are texts, each tried with our own loader and pl
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from reconciler.drift import filters
 from reconciler.errors import ConfigError
 from reconciler.git.commit_tree import CommitTree
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     Action,
     Address,

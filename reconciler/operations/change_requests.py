@@ -1,12 +1,12 @@
 """Find change requests in the projects that a key can see: by ID, by its beginning, by address."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from reconciler import worker_pool
 from reconciler.errors import ApiError, NotFoundError, PermissionDeniedError, ReconcilerError
+from reconciler.lazy_dataclass import dataclass
 from reconciler.live import key_access
 from reconciler.live.key_access import Directory
 from reconciler.model import Address, Payload, parse_time

@@ -1,10 +1,9 @@
 """Read the flags and policies of a target, and report which policies cover which flags."""
 
-from dataclasses import dataclass
-
 from reconciler.config.edit import emitter, selection
 from reconciler.config.edit.documents import DocumentShape, Item
 from reconciler.config.edit.selection import Choice
+from reconciler.lazy_dataclass import dataclass
 from reconciler.live import key_access
 from reconciler.live import reader as live_reader
 from reconciler.model import Address, Unreadable

@@ -1,7 +1,7 @@
 """Find what has drifted from git, and who changed it. Reads, and writes nothing."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from reconciler.config import loaded as config_loaded
@@ -18,6 +18,7 @@ from reconciler.git import applied_ref, blame, repository
 from reconciler.git.applied_ref import Base
 from reconciler.git.commit_tree import CommitTree
 from reconciler.git.repository import RepositoryState
+from reconciler.lazy_dataclass import dataclass
 from reconciler.live import activity, names
 from reconciler.model import (
     Action,

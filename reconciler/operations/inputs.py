@@ -4,7 +4,7 @@ Takes values and returns values: it knows neither the command line nor the envir
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,7 @@ from reconciler.git import applied_ref, repository
 from reconciler.git.applied_ref import Base
 from reconciler.git.commit_tree import CommitTree
 from reconciler.git.repository import RepositoryState
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     Address,
     Finding,

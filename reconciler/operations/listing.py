@@ -1,11 +1,11 @@
 """List what is declared, what is live, and what is live but not declared."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from reconciler.config import loaded as config_loaded
 from reconciler.config.edit.selection import Choice, find_oldest_id
 from reconciler.config.loaded import Loaded
+from reconciler.lazy_dataclass import dataclass
 from reconciler.live import key_access
 from reconciler.live import reader as live_reader
 from reconciler.model import Address, Resource, Source, Unreadable

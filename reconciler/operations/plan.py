@@ -4,7 +4,7 @@ Reading files, reading PostHog and planning do not know each other: this brings 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 
@@ -14,6 +14,7 @@ from reconciler.files import excerpts as files_excerpts
 from reconciler.files.run_folder import find_run_folder
 from reconciler.git import blame, repository
 from reconciler.git.applied_ref import Base
+from reconciler.lazy_dataclass import dataclass
 from reconciler.live import key_access
 from reconciler.live import reader as live_reader
 from reconciler.live import references as live_references

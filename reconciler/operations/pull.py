@@ -1,7 +1,7 @@
 """Pull: read live resources for the files, and keep what git has changed."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from reconciler.config import loaded as config_loaded
@@ -10,6 +10,7 @@ from reconciler.config.edit.documents import Item, SkippedEdit
 from reconciler.config.edit.selection import Choice, KeptChange, PullSelection
 from reconciler.errors import ApiError, AuthenticationError
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.live import key_access
 from reconciler.live import names as live_names
 from reconciler.live import reader as live_reader

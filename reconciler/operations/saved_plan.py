@@ -6,7 +6,7 @@ compared again, and only what is still as the plan says is applied.
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import attrgetter
 from typing import Final
 
@@ -15,6 +15,7 @@ from reconciler.config import loaded as config_loaded
 from reconciler.errors import GuardrailError
 from reconciler.files import excerpts
 from reconciler.kinds import KINDS, READ
+from reconciler.lazy_dataclass import dataclass
 from reconciler.live import key_access, refresh
 from reconciler.live import references as live_references
 from reconciler.live.refresh import Place, WantedObject
@@ -212,8 +213,7 @@ def _observe(
         pins=pins,
     )
     touched = frozenset(item.address for item in saved.writes)
-    prefer = _basis(saved).prefer
-    chosen = replace(options, select=(), exclude=(), prefer=prefer, only=touched)
+    chosen = replace(options, select=(), exclude=(), prefer=_basis(saved).prefer, only=touched)
     compared = planner.compare_resources(
         desired=files.desired, base=files.base, live=live, options=chosen
     )

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import islice
@@ -12,6 +11,7 @@ from reconciler.config.lineage import DatedCommit, DocumentHistory, Lineage
 from reconciler.errors import ApiError, AuthenticationError, GitError
 from reconciler.git import repository
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.live import names as live_names
 from reconciler.model import (
     Address,

@@ -1,7 +1,6 @@
 """Report where a target stands: the base, what is newer, and the open change requests."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from reconciler.config.load_cache import ParsedFiles
 from reconciler.config.settings import RunFacts, Settings
@@ -9,6 +8,7 @@ from reconciler.config.targets import Target
 from reconciler.git import applied_ref, repository
 from reconciler.git.applied_ref import Base
 from reconciler.git.repository import RepositoryState
+from reconciler.lazy_dataclass import dataclass
 from reconciler.live import key_access
 from reconciler.model import format_timestamp
 from reconciler.operations import change_requests, inputs

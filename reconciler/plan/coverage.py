@@ -5,11 +5,11 @@ the flags of experiments, and nothing covers those of surveys, tours and early a
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     EXPERIMENT_ACTIONS,
     EXPERIMENT_TWINS,

@@ -1,9 +1,9 @@
 """Plan: one line per stage, in the order of docs/architecture.md."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     Action,
     Address,

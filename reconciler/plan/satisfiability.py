@@ -4,9 +4,9 @@ It uses the functions of planning, so that `validate --live` and `plan` never di
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Address, Declared, Finding, Live
 from reconciler.plan.approvals.approvers import People
 from reconciler.plan.approvals.policies import Policy

@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from reconciler.errors import ReconcilerError
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Address, Declared, matches_any
 from reconciler.plan.diff import dropped_fields
 from reconciler.plan.guardrails import checks

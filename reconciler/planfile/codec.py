@@ -8,10 +8,11 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
 from reconciler import __version__
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     ABSENT,
     Action,

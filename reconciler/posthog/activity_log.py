@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any, Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Payload, Request, encode_part
 from reconciler.posthog import response_shapes
 from reconciler.posthog.client import Reader, Writer

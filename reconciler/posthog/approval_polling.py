@@ -6,7 +6,6 @@ A round costs one listing per project, however many requests there are. `request
 
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from reconciler.errors import (
@@ -16,6 +15,7 @@ from reconciler.errors import (
     PaymentRequiredError,
     PermissionDeniedError,
 )
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Payload
 from reconciler.posthog import change_requests
 from reconciler.posthog.client import Reader

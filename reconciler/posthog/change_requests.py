@@ -5,10 +5,10 @@ A gated write files them; nothing here does. Votes are in `voting`, which only t
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.errors import AmbiguousError, UnreadableError
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Payload, Request, encode_part
 from reconciler.posthog import response_shapes
 from reconciler.posthog.client import Reader, Writer

@@ -7,11 +7,11 @@ import hashlib
 import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from reconciler.errors import KeyRefusedError, TargetError
+from reconciler.lazy_dataclass import dataclass
 from reconciler.posthog import redaction
 
 DEFAULT_HOST: Final = "https://us.posthog.com"

@@ -6,12 +6,12 @@ Never takes a part for the whole: an object is only absent if a complete listing
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from reconciler.errors import IncompleteListingError
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Payload
 from reconciler.posthog.redaction import redact
 

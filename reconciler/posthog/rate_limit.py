@@ -9,10 +9,11 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from itertools import takewhile
 from threading import Lock
 from typing import Final
+
+from reconciler.lazy_dataclass import dataclass
 
 _MARGIN_S: Final = 0.25  # two clocks do not run equally fast
 _INSTANT_S: Final = 1e-6  # less than this is rounding, not waiting

@@ -6,11 +6,11 @@ type. Only what the program uses is checked: PostHog may add fields.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, TypeAlias
 
 from reconciler.errors import UnreadableError
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Kind, Payload
 from reconciler.posthog.redaction import cut_line, redact
 

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from reconciler import errors
+from reconciler.lazy_dataclass import dataclass
 from reconciler.normal_form import encrypted_payloads
 from reconciler.posthog import body as posthog_body
 from reconciler.posthog import error_hints, response_shapes

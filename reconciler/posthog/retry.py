@@ -6,13 +6,13 @@ Reads are tried again; writes only if they were certainly not carried out: no co
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
 from threading import Event
 from typing import Any, Final
 
 from reconciler import errors
+from reconciler.lazy_dataclass import dataclass
 from reconciler.posthog import retry_policy
 from reconciler.posthog.rate_limit import RateLimiter
 from reconciler.posthog.redaction import redact

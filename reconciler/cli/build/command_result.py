@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Final
 
 from reconciler.cli.build.result import format_flag
 from reconciler.files import repo_paths
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import LEFT_OUT, ExitCode, Finding, Plan, Severity
 from reconciler.planfile import codec
 from reconciler.render import markdown

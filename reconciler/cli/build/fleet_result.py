@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +11,7 @@ from reconciler.cli.build.result import format_flag
 from reconciler.errors import ReconcilerError
 from reconciler.files import repo_paths
 from reconciler.fleet import combine, target_folder
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     LEFT_OUT,
     ExitCode,

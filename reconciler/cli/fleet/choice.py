@@ -1,7 +1,6 @@
 """Which targets a fleet runs for, and whether somebody agrees that it writes to them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from reconciler.cli import terminal
 from reconciler.cli.fleet.subcommands import FleetOptions
@@ -9,6 +8,7 @@ from reconciler.cli.session import Session
 from reconciler.config.targets import Target
 from reconciler.errors import UsageError
 from reconciler.fleet import selection, shards
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import FleetMode, Shard
 from reconciler.render.shared.phrases import count
 from reconciler.render.shared.sanitize import escape

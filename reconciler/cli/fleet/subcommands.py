@@ -5,7 +5,6 @@ An option that makes no sense for many targets is refused with the reason (64).
 
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
-from dataclasses import dataclass
 from typing import Any, Final
 
 import click
@@ -14,6 +13,7 @@ from reconciler.cli import options
 from reconciler.cli.notifications import delivery
 from reconciler.cli.session import Session
 from reconciler.errors import UsageError
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import FleetMode
 
 FORMATS: Final = ("text", "json", "markdown", "html")

@@ -6,7 +6,6 @@ The result never depends on it: a failed notification is a warning.
 import hashlib
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +21,7 @@ from reconciler.files import result_files
 from reconciler.files.run_folder import find_run_folder
 from reconciler.files.working_tree import check_output
 from reconciler.git import repository
+from reconciler.lazy_dataclass import dataclass
 
 SECRET: Final = "RECONCILER_NOTIFY_SECRET"  # noqa: S105  the name of the variable, not its value
 _VARIABLE: Final = "env:"  # of a URL that an environment variable holds

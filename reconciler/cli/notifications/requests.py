@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from reconciler.cli.notifications.delivery import Receiver
 from reconciler.cli.session import Session
 from reconciler.config.targets import Target
 from reconciler.errors import DeliveryError, ReconcilerError
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Approvers, Outcome, Payload, format_time, parse_time
 from reconciler.planfile.reader import redact
 from reconciler.render.shared import change_requests, phrases

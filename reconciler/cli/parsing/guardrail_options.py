@@ -1,13 +1,14 @@
 """Options that lift a guardrail for one run: commands take them as one value."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import wraps
 from typing import Any, Final
 
 import click
 
 from reconciler.cli import options
+from reconciler.lazy_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.config.documents.templates import Template
@@ -11,6 +10,7 @@ from reconciler.config.schema.errors import explain_errors, format_value
 from reconciler.files.text import make_error
 from reconciler.files.working_tree import SETTINGS
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     Address,
     Document,

@@ -5,12 +5,13 @@ target says what that project is called in its PostHog.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final
 
 from reconciler.config.documents.build import ParsedDocument
 from reconciler.config.documents.overlays import insert_field, make_empty_mapping, replace_field
 from reconciler.files.text import make_error
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Address, Finding, Kind, MappingNode, Scope, SequenceNode, Source
 
 _PROJECT: Final = "Project"

@@ -1,10 +1,11 @@
 """Expand documents that declare a resource in every project that matches their selectors."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from reconciler.files.text import make_error
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Address, Finding, Resource, Source
 
 MAX_MATCHED: Final = 200_000  # pairs of templates and projects that are compared offline

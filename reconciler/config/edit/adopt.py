@@ -6,7 +6,7 @@ to disk before the text of every file is complete and our own loader has read it
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,7 @@ from reconciler.config.edit.writer import find_folded_lists
 from reconciler.files.text import decode_text
 from reconciler.files.working_tree import Entry, Tree, is_within
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import ABSENT, Address, Resource, Spec, strip_positions
 from reconciler.model import Path as SpecPath
 

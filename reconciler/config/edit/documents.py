@@ -1,7 +1,7 @@
 """Turn live resources into documents as a person writes them: no defaults, no ids, in order."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from reconciler.config.documents.target_names import PLAIN_NAMES, TargetNames
@@ -9,6 +9,7 @@ from reconciler.config.edit import emitter
 from reconciler.config.lint import rejected_values
 from reconciler.config.schema import validator
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Address, Kind, Resource, Spec
 
 _EMPTY: Final[tuple[Any, ...]] = (None, {}, [], "")

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
+
+from reconciler.lazy_dataclass import dataclass
 
 MODELINE: Final = "# yaml-language-server: $schema="
 _MARKER: Final = re.compile(r"^---(?=\s|$)")

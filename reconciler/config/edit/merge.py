@@ -5,11 +5,12 @@ read back and compared; a document whose layout does not allow that is left to a
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from reconciler.config.edit.splice import CannotEditError, TextEdit, splice_edits
 from reconciler.config.yaml import reader
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Path
 
 _EMPTY: Final[tuple[Any, ...]] = (None, {}, [], "")

@@ -1,13 +1,14 @@
 """Select the live resources to write, with their documents if they have any. Pure."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final
 
 from reconciler.config.edit.adopt import patch_spec
 from reconciler.config.edit.documents import Item, SkippedEdit
 from reconciler.errors import ReconcilerError
 from reconciler.kinds import KINDS, find_project
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     Address,
     Cause,

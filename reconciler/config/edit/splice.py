@@ -7,10 +7,11 @@ cannot be made so, for example in a list that starts on the line of another, rai
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from reconciler.config.edit import emitter
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Path
 
 _COMMENT: Final = re.compile(r"[ \t]+#[^\n]*")

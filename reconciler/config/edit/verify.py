@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,7 @@ from reconciler.config.edit import emitter
 from reconciler.errors import ConfigError
 from reconciler.files.working_tree import Entry
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Address, Severity
 
 _KNOWN_FILE: Final = "known.yaml"

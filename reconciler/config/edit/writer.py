@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.files.text import decode_text
 from reconciler.files.working_tree import check_output
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Address, get_root, parse_path
 from reconciler.model import Path as SpecPath
 

@@ -1,10 +1,10 @@
 """Check names that people will misread, or that PostHog would not store as written."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from reconciler.files.text import find_hidden_character, make_error
 from reconciler.kinds.organization import LONGEST_SLUG
+from reconciler.lazy_dataclass import dataclass
 from reconciler.lookalikes import escape_name, format_yaml_scalar, simplify_name
 from reconciler.model import (
     Finding,

@@ -5,7 +5,7 @@ document of the former name, or a second one that is renamed from it, means that
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from reconciler.config.documents.templates import Template
@@ -13,6 +13,7 @@ from reconciler.config.lint import cycles
 from reconciler.config.lint.confusable_names import Built
 from reconciler.files.text import make_error
 from reconciler.kinds import fold_name
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Address, Finding, Resource, Source, locate_value
 
 MAX_MATCHED: Final = 200_000  # selectors and projects that are compared, so that it stays linear

@@ -6,9 +6,10 @@ all of them, overlays too. Errors that make a document unusable are never silenc
 
 from bisect import bisect_right
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reconciler.config.lint.codes import CHECKS, LIVE, can_be_silenced
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Finding, MappingNode, SequenceNode, Severity, Source
 from reconciler.suggest import closest_match
 

@@ -6,7 +6,6 @@ Runs only for documents that `validator.accepts` refused, so speed does not matt
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from typing import Any, Final
@@ -14,6 +13,7 @@ from typing import Any, Final
 from reconciler.config.schema import validator
 from reconciler.config.yaml.scalars import MAX_DIGITS
 from reconciler.files.excerpts import read_token
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Finding, MappingNode, Severity, Source, format_path, locate_value
 from reconciler.suggest import closest_match
 

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.config.schema import validator
 from reconciler.config.schema.errors import WORDS
 from reconciler.errors import ConfigError
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import ABSENT
 from reconciler.suggest import closest_match
 

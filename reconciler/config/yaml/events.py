@@ -8,7 +8,6 @@ limit is checked on the event, before anything is built from it.
 from array import array
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
@@ -33,6 +32,7 @@ from reconciler.files.text import (
     locate_offset,
     make_error,
 )
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Document, Finding, MappingNode, Places, Row, SequenceNode, Source
 
 _known_keys: dict[str, str] = {}  # every key of every file once, if it is harmless

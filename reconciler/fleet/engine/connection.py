@@ -1,12 +1,13 @@
 """Say where the Temporal server is: the environment, else `fleet` in reconciler.yaml."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib.util import find_spec
 from typing import Final
 
 from reconciler.config.fleet_settings import FleetSettings
 from reconciler.errors import EngineError
+from reconciler.lazy_dataclass import dataclass
 from reconciler.posthog import credentials
 
 ADDRESS: Final = "TEMPORAL_ADDRESS"

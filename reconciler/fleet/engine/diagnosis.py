@@ -6,8 +6,10 @@ Only called after a connection has failed: it opens another one, and sends nothi
 import socket
 import ssl
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
+
+from reconciler.lazy_dataclass import dataclass
 
 _PATIENCE_S: Final = 5.0
 

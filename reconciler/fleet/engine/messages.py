@@ -4,9 +4,10 @@ Names, digests, counts, options and places of reports: never a key, a plan or a 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import ExitCode, RequestCounts
 
 PREFIX: Final = "reconciler"

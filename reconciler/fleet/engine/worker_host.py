@@ -10,7 +10,6 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Final, TypeVar
@@ -34,6 +33,7 @@ from reconciler.fleet.engine.slots import FairSlots
 from reconciler.fleet.local import LocalFleet, LocalLimits
 from reconciler.fleet.target_run import RunControl, TargetRun, TargetRunner
 from reconciler.fleet.waves import Waves
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import ExitCode, FleetMode, RequestCounts, Result, TargetResult, to_problem
 from reconciler.posthog import client, credentials
 from reconciler.posthog.credentials import Credentials

@@ -1,6 +1,6 @@
 """Read what the files of a target declared at a commit, each commit once."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from reconciler.config import loader, renamed_places
 from reconciler.config.loaded import Loaded
@@ -10,6 +10,7 @@ from reconciler.errors import ConfigError, GitError
 from reconciler.git import repository
 from reconciler.git.commit_tree import CommitTree
 from reconciler.git.repository import RepositoryState
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import shorten_commit
 from reconciler.operations import inputs
 

@@ -4,12 +4,12 @@ A document may also have begun to describe an object that was there before, as a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 
 from reconciler.drift.activity_replay import WHOLE, ObjectHistory
 from reconciler.git import repository
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Action, Address, Change, LogAction, Plan
 from reconciler.operations.history.undone import UndoInputs
 from reconciler.posthog.client import Reader

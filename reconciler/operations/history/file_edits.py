@@ -4,7 +4,7 @@ Nothing is written to disk: the results are patches, and our own loader has read
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from reconciler.config.edit.documents import SkippedEdit
 from reconciler.config.edit.file_text import FileText
 from reconciler.errors import ConfigError
 from reconciler.files.text import decode_text
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     ABSENT,
     Address,

@@ -6,13 +6,13 @@ They are optional: a build has none, and relies on git.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 from reconciler.files.journal_files import list_journals
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Action, Address, Result
 
 _RUNS: Final = 200  # journals, the newest

@@ -5,11 +5,12 @@ must show that the commit before the run was applied.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from reconciler.drift.activity_replay import WHOLE, LogEvent, ObjectHistory
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     ABSENT,
     Action,

@@ -5,7 +5,7 @@ first of its entries comes: a few requests per project, none per entry.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,6 +15,7 @@ from reconciler.config.loaded import Loaded
 from reconciler.config.targets import Target
 from reconciler.drift.applied_writes import AppliedWrite
 from reconciler.errors import ConfigError, ReconcilerError
+from reconciler.lazy_dataclass import dataclass
 from reconciler.live import activity, key_access
 from reconciler.live import reader as live_reader
 from reconciler.live.activity import ActivityReader

@@ -1,7 +1,7 @@
 """Replay the changes of one project: rebuild each write, pair it with its request, judge it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -9,6 +9,7 @@ from reconciler.drift.applied_writes import AppliedWrite, WritePairing
 from reconciler.drift.approvals import APART, Approvals
 from reconciler.drift.flag_history import FlagHistory
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.live import activity, key_access, names, past_project
 from reconciler.model import (
     SYSTEM,

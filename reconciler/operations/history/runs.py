@@ -5,13 +5,13 @@ Without both, as in a build, a commit is compared with its parent.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
 
 from reconciler.errors import GitError, ReconcilerError
 from reconciler.git import ancestry, applied_ref, repository
 from reconciler.git.repository import RepositoryState
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Address, shorten_commit
 from reconciler.operations.history.journals import JournalledRun
 

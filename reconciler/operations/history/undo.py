@@ -5,12 +5,13 @@ is the files at HEAD with these values on top.
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler.config.settings import RunFacts, Settings
 from reconciler.config.targets import Target
 from reconciler.errors import GuardrailError
 from reconciler.git.applied_ref import Base
+from reconciler.lazy_dataclass import dataclass
 from reconciler.live import key_access
 from reconciler.model import Address, Cause, Plan, shorten_commit
 from reconciler.operations import drift

@@ -1,7 +1,7 @@
 """Find the runs that an undo names: by a commit, or by the last change of an address."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cmp_to_key
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,7 @@ from reconciler.config.targets import Target
 from reconciler.errors import ConfigError, GitError, ReconcilerError
 from reconciler.git import ancestry, repository
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Address, Declared, KeptFields, PlanSnapshot, RevertedRun, UndoSnapshot
 from reconciler.operations.history.commits import CommitReader
 from reconciler.operations.history.journals import JournalledRun, read_runs

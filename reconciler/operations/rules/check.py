@@ -1,11 +1,11 @@
 """Check rules without a plan: whether they compile, and what their tests say. Offline."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from reconciler.files import excerpts
 from reconciler.files.text import make_error
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Address, Finding, Rule, RuleTest, matches_any
 from reconciler.operations.rules.process import RuleProcess
 from reconciler.plan.rules import documents

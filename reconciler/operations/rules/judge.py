@@ -1,7 +1,7 @@
 """Judge the changes of a plan by rules, and those that apply plans again while it runs."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any
@@ -10,6 +10,7 @@ from reconciler.config.settings import RunFacts, Settings
 from reconciler.config.targets import Target
 from reconciler.files import excerpts
 from reconciler.git.repository import RepositoryState
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Change, Finding, Plan, format_timestamp
 from reconciler.operations import inputs
 from reconciler.operations.rules import sources as rule_sources

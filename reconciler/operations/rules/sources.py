@@ -5,7 +5,6 @@ remove the file. None of that counts until it was applied: the base has the rule
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.config import rules as config_rules
@@ -19,6 +18,7 @@ from reconciler.files.working_tree import SETTINGS, find_git_root
 from reconciler.git import applied_ref, blame, repository
 from reconciler.git.commit_tree import CommitTree
 from reconciler.git.repository import RepositoryState
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Finding, Rule
 from reconciler.plan.rules import findings
 from reconciler.plan.rules.findings import JudgedRule

@@ -1,11 +1,12 @@
 """Match the API calls of a flag's change to approval actions, per generation (contract 5.2)."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import EXPERIMENT_TWINS, Action, Change, LiveResource, Spec, build_change_spec
 from reconciler.plan.approvals import owners, release_conditions
 from reconciler.plan.approvals.conditions import RELEASE, ROLLOUT, Fields, Positions

@@ -1,8 +1,8 @@
 """Find who may approve or bypass: roles and levels, live and as a plan leaves them."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     Action,
     Address,

@@ -6,10 +6,11 @@ and 100 are three different values.
 
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from math import isfinite
 from typing import Any, Final
+
+from reconciler.lazy_dataclass import dataclass
 
 Positions = Mapping[str, Any]  # path -> value; what has no key is not there
 Fields = Mapping[str, tuple[Positions, Positions]]  # field -> positions before, positions after

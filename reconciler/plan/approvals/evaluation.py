@@ -1,10 +1,11 @@
 """Evaluate the approval gate for each call of a change: the rules of contract 5.1, in order."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     Action,
     Address,

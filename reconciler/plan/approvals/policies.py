@@ -6,10 +6,11 @@ written after the flags, so the live one applies.
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Action, Address, Change, Live, Spec, build_change_spec
 
 KIND: Final = "ApprovalPolicy"

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.normal_form.filters import OPERATORS
 from reconciler.plan.approvals.conditions import ROLLOUT, Positions
 

@@ -6,9 +6,9 @@ visible only with the names from git and from PostHog.
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     ABSENT,
     Address,

@@ -4,10 +4,11 @@ Without its own policy, the policy of another action applies, and its conditions
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Action, Change, WriteGate, get_root
 from reconciler.plan.approvals.actions import ActionMatch, list_calls
 from reconciler.plan.approvals.conditions import are_about, find_fault

@@ -6,10 +6,10 @@ people who have all properties of a group. A missing or null percentage means 10
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 
 _INDEX: Final = "aggregation_group_type_index"
 _FULL: Final = 100

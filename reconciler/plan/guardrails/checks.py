@@ -1,10 +1,10 @@
 """Findings for which `apply` refuses a change (exit code 4) unless an option allows it."""
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Action, Address, Cause, Change, Declared, Finding, Live, Severity
 from reconciler.plan.diff.base_index import BaseIndex
 from reconciler.plan.guardrails import deletes, lockout, weakening

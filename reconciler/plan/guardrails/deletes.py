@@ -6,10 +6,10 @@ declared with `state: absent` does not count.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from reconciler.kinds import KINDS, fold_name
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Action, Change, Declared, Finding, Live, Severity
 from reconciler.plan.diff import matching, three_way
 

@@ -7,11 +7,12 @@ In both cases a create would add a second object, in the worst case another one 
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 from typing import Any, Final
 
 from reconciler.kinds import KINDS, fold_name
+from reconciler.lazy_dataclass import dataclass
 from reconciler.lookalikes import (
     escape_name,
     format_yaml_scalar,

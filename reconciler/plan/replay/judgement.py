@@ -5,10 +5,10 @@ The result is the answer only if it is the same each time.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import product
 from typing import Final, NamedTuple
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     EXPERIMENT_TWINS,
     HOLDOUT_ACTIONS,

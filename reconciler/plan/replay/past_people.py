@@ -6,10 +6,10 @@ when its present holders have held it, and those who no longer hold it have left
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Address, Entry, Live, LiveResource, parse_time
 
 NO_LEVEL: Final = 0  # the level of somebody whose level no policy names

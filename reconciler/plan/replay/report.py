@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Address
 from reconciler.plan.approvals.approvers import People
 from reconciler.plan.approvals.policies import Policy

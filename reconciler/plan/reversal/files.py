@@ -1,9 +1,10 @@
 """Build what the files would declare without a change: HEAD, with the previous values on top."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from reconciler.kinds import KINDS, find_project
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Address, Declared, Resource, get_value, parse_path, put_back
 from reconciler.plan.reversal.values import revert_spec
 

@@ -1,10 +1,11 @@
 """Compare live objects with what a run wrote: only what nobody changed since is reverted."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     ABSENT,
     Action,

@@ -1,9 +1,10 @@
 """Put the previous values of a change back into a spec that may have changed since."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     ABSENT,
     Kind,

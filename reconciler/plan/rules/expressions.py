@@ -7,13 +7,13 @@ has no function that reads a file, the environment, the network or the clock.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_strings
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.suggest import closest_match
 
 _DOCUMENT: Final = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)

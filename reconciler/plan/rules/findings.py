@@ -1,8 +1,8 @@
 """Turn what rules say into findings: a denied change, a warning, a rule that cannot be judged."""
 
-from dataclasses import dataclass
 from typing import Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     Change,
     Finding,

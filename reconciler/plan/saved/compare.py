@@ -6,11 +6,11 @@ what the plan wants: then an earlier apply of this plan wrote it.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.errors import GuardrailError
 from reconciler.kinds import KINDS
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     ABSENT,
     Action,

@@ -11,8 +11,9 @@ because giving access back to somebody who lost it would be a weakening.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Action, Address, Change, Live, parse_level
 from reconciler.plan.approvals.approvers import Members, list_planned_members, list_role_members
 from reconciler.plan.approvals.policies import Policy, Scope

@@ -23,8 +23,8 @@ a policy is weaker (or stronger) if it is so in any generation that the server m
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import format_duration, format_level, parse_duration, parse_level
 from reconciler.plan.approvals.approvers import Members
 from reconciler.plan.approvals.policies import Policy

@@ -10,8 +10,9 @@ that the whole run would not.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Action, Address, Change, Live
 from reconciler.plan.approvals import approvers, server_generation, write_gates
 from reconciler.plan.approvals import policies as approvals_policies

@@ -1,9 +1,9 @@
 """Find weakenings without a change of the policy: by role members, levels, or deleted roles."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import LEVELS, Action, Change, Live, parse_level
 from reconciler.plan.approvals.approvers import (
     Members,

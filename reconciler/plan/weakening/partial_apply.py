@@ -13,12 +13,12 @@ created it since then; otherwise it existed before, and its present state counts
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 
 from reconciler.kinds import KINDS, fold_name
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     ABSENT,
     Address,

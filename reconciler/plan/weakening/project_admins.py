@@ -5,9 +5,9 @@ specific subject. The organization says which; a server that does not say may us
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Action, Address, Change, Live, Spec
 from reconciler.plan.weakening.compare import Membership
 from reconciler.plan.weakening.membership import (

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Approvers, Verdict
 from reconciler.render.html.facets import make_query
 from reconciler.render.shared import phrases

@@ -1,9 +1,10 @@
 """A time axis: places in percent of its width, and marks at whole days or hours."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+
+from reconciler.lazy_dataclass import dataclass
 
 _MARGIN: Final = 2.0  # percent on both sides
 _HOUR: Final = 3_600

@@ -1,9 +1,9 @@
 """The changes as the page shows them: by organization, project and kind, each to unfold."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Action, Address, Cause, Change, Verdict, get_root
 from reconciler.render.html import filters
 from reconciler.render.html.facets import GATES

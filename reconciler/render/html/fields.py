@@ -1,9 +1,9 @@
 """The fields of one change: before and after, side by side, why they differ, who changed them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import ABSENT, Action, Cause, Change, FieldChange
 from reconciler.render.shared import attribution, values
 from reconciler.render.shared.change_rows import list_rows

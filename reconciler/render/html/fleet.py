@@ -4,10 +4,10 @@ A section shows a target as its own page shows it. Details are loaded for one ta
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler import __version__
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     Address,
     Change,

@@ -3,12 +3,12 @@
 import base64
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
 from reconciler import __version__
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Plan, format_time
 from reconciler.planfile import codec, reader
 from reconciler.render.html import (

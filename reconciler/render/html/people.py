@@ -2,8 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Verdict
 from reconciler.render.html.facets import make_query
 from reconciler.render.shared.approvers import ApproverTasks, count_changes, list_approvers

@@ -1,10 +1,10 @@
 """Open requests and scheduled changes on one time axis, the next to end or to happen first."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     Address,
     ChangeRequest,

@@ -1,9 +1,9 @@
 """Who has to act: the gates of a plan, each with the changes it holds. Plain text."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import REPLACES, Address, Change, Gate, RequestPlan, Verdict
 from reconciler.render.shared import phrases
 from reconciler.render.shared.phrases import Tone

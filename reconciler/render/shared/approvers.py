@@ -2,8 +2,9 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Confidence
 from reconciler.render.shared.decisions import Decision, DecisionGroup
 

@@ -4,9 +4,10 @@ A response of the server may have any shape: what is missing or malformed is sho
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import ABSENT, Approvers, Payload, Unappliable, Validity
 from reconciler.planfile.reader import redact
 from reconciler.render.shared import values

@@ -1,9 +1,10 @@
 """The rows that show a change: its fields, and the items of lists matched by content."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     ABSENT,
     Attribution,

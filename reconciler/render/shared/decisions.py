@@ -1,8 +1,8 @@
 """The votes that changes wait for: changes that wait for the same ones are one group."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     Address,
     Approvers,

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from typing import Any, Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     DriftCause,
     ExitCode,

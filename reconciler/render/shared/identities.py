@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     Approvers,
     Awaited,

@@ -1,8 +1,9 @@
 """How a person wants to see something. A format ignores what it cannot do."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from reconciler.lazy_dataclass import dataclass
 
 LARGE: Final = 100  # changes; of a larger plan nobody reads every field unasked
 

@@ -1,10 +1,10 @@
 """The sentences of plan and apply that all formats share. Plain text: each format escapes it."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, assert_never
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     REPLACES,
     Action,

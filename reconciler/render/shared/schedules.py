@@ -1,9 +1,9 @@
 """What PostHog will change in a flag by itself, in words. Plain text: each format escapes it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     ADD_CONDITION,
     SET_STATUS,

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from typing import Final
 from urllib.parse import urlsplit
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
     ABSENT,
     LEFT_OUT,

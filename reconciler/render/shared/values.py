@@ -3,9 +3,9 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import ABSENT
 from reconciler.planfile.reader import redact
 from reconciler.render.shared import text_diff

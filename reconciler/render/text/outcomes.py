@@ -1,10 +1,10 @@
 """What became of a plan, on the terminal: a line while it happens, the account at the end."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from reconciler.errors import APPLY_AGAIN
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Address, Change, Detail, Outcome, Plan, Problem, Result
 from reconciler.planfile import results as planfile_results
 from reconciler.render.shared import phrases

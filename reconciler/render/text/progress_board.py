@@ -1,9 +1,10 @@
 """The board of a running apply: what is queued, in flight, done, and who is waited for."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Address, Outcome, Result
 from reconciler.render.shared import phrases
 from reconciler.render.shared.sanitize import clip, count_columns, escape

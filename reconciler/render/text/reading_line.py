@@ -1,9 +1,10 @@
 """The line that a terminal shows while PostHog is read: requests, what came, a pause."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.render.shared.phrases import count
 from reconciler.render.shared.sanitize import clip, count_columns
 from reconciler.render.text.terminal import format_clock, paint

@@ -1,9 +1,9 @@
 """How things are drawn, and how one field is: its path, what it was, what it becomes."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
+from reconciler.lazy_dataclass import dataclass
 from reconciler.render.shared import values
 from reconciler.render.shared.phrases import Tone
 from reconciler.render.shared.sanitize import clip, count_columns, escape, is_page_of

@@ -5,7 +5,7 @@ Each function is one call for code that is not asynchronous.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Final, TypeVar
 
@@ -17,6 +17,7 @@ from reconciler.fleet.engine.connection import Connection
 from reconciler.fleet.engine.messages import RunOutcome, RunRequest, ScheduledFleet, ScheduleEntry
 from reconciler.fleet.engine.temporal import service, worker
 from reconciler.fleet.engine.worker_host import WorkerHost
+from reconciler.lazy_dataclass import dataclass
 
 _PATIENCE_S: Final = 5.0  # until somebody who waits learns that there is no worker
 _T = TypeVar("_T")
