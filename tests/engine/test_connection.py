@@ -4,6 +4,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from contextlib import contextmanager, suppress
 
@@ -135,3 +136,53 @@ def test_an_address_without_a_port_is_refused_with_the_form(repo, address):
     done = repo.run(*LIST, TEMPORAL_ADDRESS=address)
 
     assert (1, True) == (done.code, "write HOST:PORT" in done.err), done.err
+
+
+@pytest.mark.parametrize("words", [LIST, ("fleet", "worker"), ("fleet", "plan")])
+def test_a_namespace_that_the_server_does_not_have_is_an_error(repo, words):
+    """Before a worker says that it is ready, and before a list looks empty."""
+    repo.commit()
+
+    done = repo.run(*words, TEMPORAL_NAMESPACE="missing")
+
+    assert (1, "") == (done.code, done.out)
+    assert 'the Temporal server has no namespace "missing"' in done.err
+    assert "temporal operator namespace create -n missing" in done.err
+
+
+CORE = """
+import asyncio, logging, sys, threading
+from temporalio.client import Client
+from temporalio.worker import Worker
+from reconciler.fleet.engine.temporal import worker
+from reconciler.fleet.engine.temporal.workflows import KeyWorkflow
+
+class Handler(logging.Handler):
+    def emit(self, record):
+        print(record.levelname, record.getMessage())
+        logged.set()
+
+async def serve():
+    client = await Client.connect(sys.argv[1], namespace="missing")
+    async with Worker(client, task_queue="x", workflows=[KeyWorkflow]):
+        await asyncio.Event().wait()  # until the worker fails
+
+logged = threading.Event()
+worker.forward_log()
+log = logging.getLogger("temporalio")
+log.addHandler(Handler())
+log.propagate = False
+try:
+    asyncio.run(serve())
+except RuntimeError:
+    sys.exit(not logged.wait(20))
+"""
+
+
+def test_the_core_of_the_sdk_logs_where_the_rest_of_it_does(temporal):
+    """Its own format on stderr is neither a line of ours nor JSON."""
+    command = [sys.executable, "-c", CORE, temporal.address]
+    done = subprocess.run(command, env=CLEAN, capture_output=True, text=True, check=False)
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert done.stdout.startswith("WARNING ")

@@ -100,6 +100,7 @@ def serve(
     on_ready: Callable[[], None],
 ) -> None:
     """Run a worker until `stop` is set. Raises EngineError if there is no server."""
+    worker.forward_log()
 
     async def call(client: Client) -> None:
         await worker.serve(client, connection.task_queue, host, stop=stop.wait(), on_ready=on_ready)

@@ -7,7 +7,7 @@ from typing import Final
 
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeTaskQueueRequest
 from temporalio.client import (
     Client,
     Schedule,
@@ -68,7 +68,7 @@ async def connect(connection: Connection) -> Client:
     values.setdefault("target_host", connection.address)
     values.setdefault("namespace", connection.namespace)
     try:
-        return await Client.connect(**values)
+        client = await Client.connect(**values)
     except (RuntimeError, ValueError, RPCError) as error:
         address, tls = values["target_host"], _read_tls(values)
         diagnosis = await asyncio.to_thread(diagnose_address, address, tls)
@@ -77,6 +77,22 @@ async def connect(connection: Connection) -> Client:
             why=diagnosis.why,
             fix=diagnosis.fix,
         ) from error
+    await _require_namespace(client)
+    return client
+
+
+async def _require_namespace(client: Client) -> None:
+    """Raise EngineError if the server does not have the namespace; some keys may not ask."""
+    request = DescribeNamespaceRequest(namespace=client.namespace)
+    try:
+        await client.workflow_service.describe_namespace(request)
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise EngineError(
+                f'the Temporal server has no namespace "{client.namespace}"',
+                fix="set TEMPORAL_NAMESPACE, or fleet.namespace in reconciler.yaml, to another, or "
+                f"create it: temporal operator namespace create -n {client.namespace}",
+            ) from error
 
 
 def _read_tls(values: ClientConnectConfig) -> TlsSettings | None:

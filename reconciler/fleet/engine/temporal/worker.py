@@ -1,10 +1,18 @@
 """Serve the task queues of a worker until it is asked to stop."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final
 
 from temporalio.client import Client
+from temporalio.runtime import (
+    LogForwardingConfig,
+    LoggingConfig,
+    Runtime,
+    TelemetryConfig,
+    TelemetryFilter,
+)
 from temporalio.worker import Worker
 
 from reconciler.fleet.engine.temporal.activities import Activities
@@ -38,6 +46,18 @@ async def serve(
         on_ready()
         await stop
         activities.stopping.set()
+
+
+def forward_log() -> None:
+    """Send what the core of the SDK logs to the logger of the SDK, and not straight to stderr."""
+    forwarding = LogForwardingConfig(
+        logging.getLogger("temporalio"),
+        append_target_to_name=False,
+        prepend_target_on_message=False,
+    )
+    levels = TelemetryFilter(core_level="WARN", other_level="ERROR")
+    telemetry = TelemetryConfig(logging=LoggingConfig(levels, forwarding=forwarding))
+    Runtime.set_default(Runtime(telemetry=telemetry), error_if_already_set=False)
 
 
 def _make_shared_worker(client: Client, activities: Activities, task_queue: str) -> Worker:
