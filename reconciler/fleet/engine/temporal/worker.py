@@ -23,7 +23,7 @@ from reconciler.fleet.engine.temporal.workflows import (
 )
 from reconciler.fleet.engine.worker_host import WorkerHost
 
-_MOST: Final = 1000  # activities that wait at a time; what runs is limited by the host
+_MOST: Final = 10_000  # activities at a time, of which most wait: the host limits what runs
 _GRACE: Final = timedelta(seconds=45)  # to finish what is in flight
 _BEATS: Final = timedelta(seconds=1)  # at most so long until a cancellation is known
 _STICKY: Final = timedelta(seconds=2)  # until another worker takes the workflows of a dead one
