@@ -74,7 +74,9 @@ HANDS := $(shell expr 1 + $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1))
 # Each worker compiles every test otherwise: for ten seconds, whatever was compiled before.
 unit soak: export PYTHONDONTWRITEBYTECODE :=
 
+# In a fresh clone one process compiles the tests, not each worker, while linters and types are checked.
 unit: $(ENGINE) chromium
+	@ls tests/__pycache__/*-pytest-*.pyc >/dev/null 2>&1 || $(BIN)/pytest -q --collect-only >/dev/null || true
 	$(BIN)/pytest -q -n $(HANDS) --dist worksteal --durations=10
 
 TIMES := 1

@@ -229,8 +229,7 @@ class Transport:
         try:
             request = self._client.build_request(
                 call.method,
-                self.origin + call.path,
-                params=_build_query(params),
+                self.origin + call.path + _format_query(params),
                 content=content,
                 headers=headers,
             )
@@ -372,10 +371,12 @@ def _open_client(
     return client
 
 
-def _build_query(params: Params | None) -> httpx.QueryParams | None:
+def _format_query(params: Params | None) -> str:
+    """Return the query of a URL: `params` would make httpx parse the URL a second time."""
     if params is None:
-        return None
-    return httpx.QueryParams(dict(params) if isinstance(params, Mapping) else tuple(params))
+        return ""
+    pairs = httpx.QueryParams(dict(params) if isinstance(params, Mapping) else tuple(params))
+    return f"?{pairs}" if pairs else ""
 
 
 def _has_cause(error: BaseException, cls: type[BaseException]) -> bool:

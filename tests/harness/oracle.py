@@ -157,7 +157,7 @@ def check_fresh(rows, requests):
     for row in rows:
         if row["user"] != CI or row["effect"] != "update" or kind_of(row) not in KINDS:
             continue
-        read = [r["n"] for r in requests if r["n"] < row["request"] and _reads(r, row)]
+        read = [n for n in _list_reads(requests, row) if n < row["request"]]
         begin, end = (read[0], read[-1]) if read else (0, 0)
         if kind_of(row) == "FeatureFlag":
             end = row["request"]
@@ -176,19 +176,22 @@ def check_fresh(rows, requests):
         need(not between, "I7-overwritten-in-one-run", (between, row))
 
 
-def _reads(request, row):
-    """Whether we have seen the object of a row in an answer that could be read."""
+def _list_reads(requests, row):
+    """Return the requests whose answers could be read and had the object of a row."""
     id_ = row["object"].partition("/")[2]
     ends = f"/{COLLECTIONS[kind_of(row)]}/"
     places = (ends, f"{ends}{id_}/")
     if any(isinstance(name, tuple) for name in changed(row)):  # a rule
         own = any("project" in name for name in changed(row))
         places = (f"{ends}{id_}/{'' if own else 'resource_'}access_controls/",)
-    return (
-        (request["method"], request["user"], request["status"]) == ("GET", CI, 200)
-        and not any(word in (request["fault"] or "") for word in ("stale", "empty_list", *WIRE))
-        and request["path"].endswith(places)
-    )
+    spoils = ("stale", "empty_list", *WIRE)
+    return [
+        r["n"]
+        for r in requests
+        if (r["method"], r["user"], r["status"]) == ("GET", CI, 200)
+        and not any(word in (r["fault"] or "") for word in spoils)
+        and r["path"].endswith(places)
+    ]
 
 
 def _unseen(other, row, requests):
@@ -200,7 +203,7 @@ def _unseen(other, row, requests):
         return False
     before = [r for r in requests if r["n"] < row["request"]]
     begin = max((r["n"] for r in before if r["path"] == "/api/organizations/"), default=0)
-    read = [r["n"] for r in before if r["n"] >= begin and _reads(r, row)]
+    read = [n for n in _list_reads(before, row) if n >= begin]
     looked_again = len(read) > 1
     return other["request"] == row["request"] or (looked_again and other["request"] >= read[-1])
 

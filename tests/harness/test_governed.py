@@ -53,13 +53,13 @@ def play(sandbox, folder, faults, made=None, seed=0):
     campaign.play(sandbox, folder(), made or governed.six_writes(), faults, seed=seed)
 
 
-@pytest.mark.parametrize(("write", "spoiled"), cross(WRITES, SPOILS_WRITE, 6), ids=shown)
+@pytest.mark.parametrize(("write", "spoiled"), cross(WRITES, SPOILS_WRITE, 8), ids=shown)
 def test_a_spoiled_write(shared_sandbox, folder, write, spoiled):
     """Nothing lost, the report true, and it converges."""
     play(shared_sandbox, folder, [rule(*write, *spoiled)])
 
 
-@pytest.mark.parametrize(("write", "spoiled"), cross(WRITES, ODD_ANSWERS, 6), ids=shown)
+@pytest.mark.parametrize(("write", "spoiled"), cross(WRITES, ODD_ANSWERS, 8), ids=shown)
 def test_an_odd_answer_to_a_write(shared_sandbox, folder, write, spoiled):
     """What became of it is looked at, whatever the answer says."""
     play(shared_sandbox, folder, [rule(*write, *spoiled)])

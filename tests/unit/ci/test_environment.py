@@ -161,10 +161,12 @@ def test_the_token_is_in_no_representation_of_a_build():
 def test_no_other_module_names_a_variable_of_a_provider():
     """A new provider would be forgotten there."""
     variable = re.compile(r"(GITHUB|GITLAB|CI|RUNNER)_[A-Z_]+|GITLAB_CI")
+    texts = {path: path.read_text(encoding="utf-8") for path in SOURCES.rglob("*.py")}
     named = {
         path.relative_to(SOURCES).as_posix()
-        for path in SOURCES.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for path, text in texts.items()
+        if re.search(r"(GITHUB|GITLAB|CI|RUNNER)_", text)
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)
         and variable.fullmatch(node.value)

@@ -68,6 +68,14 @@ class Page:
         loader = self.call("Page.navigate", url=url)["loaderId"]
         self.chromium.wait("load", loader)
 
+    def resize(self, width):
+        """Show the page in a window of so many pixels."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width, height=900, deviceScaleFactor=1, mobile=False,
+        )  # fmt: skip
+        self.until(f"innerWidth === {width}")
+
     def press(self, key, text=""):
         """One key, as from a keyboard."""
         for kind in ("keyDown", "keyUp"):
@@ -123,22 +131,35 @@ class Chromium:
     def __init__(self, to, back):
         self.to, self.back = to, back
         self.rest, self.number, self.pages, self.stages = b"", 0, {}, set()
+        self.empty = []  # tabs that no test uses
 
     def open(self, url, *, script=True, media=(), width=1280):
-        """A new tab that shows a page; `script=False` switches JavaScript off in it."""
+        """An empty tab that shows a page; `script=False` switches JavaScript off in it."""
+        page = self.empty.pop() if self.empty else self._add_tab()
+        page.requests, page.problems = [], []
+        page.call("Emulation.setScriptExecutionDisabled", value=not script)
+        page.call("Emulation.setEmulatedMedia", media="", features=list(media))
+        page.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width, height=900, deviceScaleFactor=1, mobile=False,
+        )  # fmt: skip
+        page.go(url)
+        return page
+
+    def empty_tabs(self):
+        """Empty each tab for the next test: a new tab starts a process."""
+        for page in self.pages.values():
+            if page not in self.empty:
+                page.go("about:blank")
+        self.empty = list(self.pages.values())
+
+    def _add_tab(self):
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
         page = self.pages[attached["sessionId"]] = Page(self, attached["sessionId"])
         for domain in ("Page", "Network", "Log", "Runtime"):
             page.call(f"{domain}.enable")
         page.call("Page.setLifecycleEventsEnabled", enabled=True)
-        page.call("Emulation.setScriptExecutionDisabled", value=not script)
-        page.call("Emulation.setEmulatedMedia", features=list(media))
-        page.call(
-            "Emulation.setDeviceMetricsOverride",
-            width=width, height=900, deviceScaleFactor=1, mobile=False,
-        )  # fmt: skip
-        page.go(url)
         return page
 
     def call(self, method, session=None, **params):

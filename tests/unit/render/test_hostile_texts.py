@@ -280,7 +280,7 @@ MANY_CHANGES = tuple(
         samples.rollout(n, n + 1),
         gate=samples.gate(Verdict.APPROVAL, policy=f"ApprovalPolicy/acme/P{n}/feature_flag.update"),
     )
-    for n in range(2000)
+    for n in range(700)
 )
 
 
