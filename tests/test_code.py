@@ -46,8 +46,17 @@ def _name(path):
 
 @cache
 def _functions(tree) -> list[ast.FunctionDef]:
-    kinds = ast.FunctionDef | ast.AsyncFunctionDef
-    return [node for node in ast.walk(tree) if isinstance(node, kinds)]
+    """Return all functions; `ast.walk` would look into each expression for them."""
+    functions, waiting = [], [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            functions.append(node)
+        for block in ("body", "orelse", "handlers", "finalbody", "cases"):
+            statements = getattr(node, block, ())
+            if isinstance(statements, list):  # the body of a lambda is an expression
+                waiting += statements
+    return functions
 
 
 def _locals(function):

@@ -20,6 +20,7 @@ from tests import acme
 from tests.effort import effort
 from tests.harness import campaign, child, oracle, scenario
 from tests.harness.driver import Driver
+from tests.harness.test_kill import hung
 from tests.support import sandbox_process
 
 KEYS = ("a", "b", "c")
@@ -108,10 +109,8 @@ class Product(RuleBasedStateMachine):
         self.sandbox.clear()
         self.driver.faults([campaign.rule("*", "*", hit, "hang", point)])
         running = child.start(self.driver, "apply", "--yes", "--prefer", "git", token=self.token)
-        while running.running():
-            if any("hang" in (row["fault"] or "") for row in self.sandbox.requests()):
-                running.kill()
-                break
+        if hung(self.sandbox, running.running):
+            running.kill()
         running.result()
         self.driver.faults([])
         self.driver.log += self.sandbox.requests()

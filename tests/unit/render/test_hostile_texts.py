@@ -292,7 +292,7 @@ def test_a_comment_never_outgrows_what_github_takes(word):
         said,
         changes=said.changes + MANY_CHANGES,
         findings=said.findings * 20 + (samples.MISSING,) * 500,
-        unmanaged=said.unmanaged * 2000,
+        unmanaged=said.unmanaged * 500,
     )
     for draw in (render.plan, render.drift):
         shown = draw(plan, format="markdown", whole="plan.json", run="https://ci.example/run/7")
