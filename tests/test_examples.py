@@ -1,6 +1,5 @@
 """What newcomers meet first: the example, the demo, the README. All of it is run, not believed."""
 
-import json
 import os
 import re
 import shutil
@@ -16,7 +15,7 @@ import pytest
 from reconciler.cli.main import COMMANDS, group
 from reconciler.config.lint.codes import CHECKS
 from reconciler.plan.guardrails import checks
-from tests.support import CLEAN, SCRIPT, Repository, sandbox_process
+from tests.support import CLEAN, Repository, run_in_process
 
 ROOT = Path(__file__).parent.parent
 IMAGE = ROOT / "docs" / "images" / "session.svg"
@@ -65,23 +64,19 @@ def sandboxes(folder):
 
 def test_the_example_is_valid_and_has_nothing_to_warn_about():
     """Offline, without a key."""
-    done = subprocess.run(
-        [SCRIPT, "validate"], cwd=ACME, env=CLEAN, capture_output=True, text=True, check=False
-    )
+    done = run_in_process(["validate"], ACME, CLEAN)
 
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "Valid: 34 resources.\n"
+    assert (done.code, done.err) == (0, "")
+    assert done.out == "Valid: 34 resources.\n"
 
 
 def test_the_rules_of_the_example_have_passing_tests():
     """Ten rules, each with tests, also for changes that they let pass."""
-    command = [SCRIPT, "rules", "test", "--format", "json"]
-    done = subprocess.run(command, cwd=ACME, env=CLEAN, capture_output=True, text=True, check=False)
-    document = json.loads(done.stdout)
+    done = run_in_process(["rules", "test", "--format", "json"], ACME, CLEAN)
 
-    assert 0 == done.returncode, done.stdout
-    assert (10, []) == (document["summary"]["rules"], document["summary"]["untested"])
-    for rule in document["rules"]:
+    assert 0 == done.code, done.out
+    assert (10, []) == (done.json["summary"]["rules"], done.json["summary"]["untested"])
+    for rule in done.json["rules"]:
         assert {rule["effect"], "pass"} == {test["expect"] for test in rule["tests"]}, rule["id"]
 
 
@@ -135,13 +130,17 @@ def test_an_interrupted_demo_stops_its_sandbox(tmp_path):
     assert os.listdir(folder) == ["examples"]  # noqa: PTH208  names are wanted
 
 
-def test_what_should_not_show_as_a_change_does_not(tmp_path):
-    """Reordered lists, PostHog's durations, keys the editor added, ignored fields and flags."""
+@pytest.fixture
+def example(start_sandbox, tmp_path):
+    """A copy of the example, beside a server with its world, which nobody changes."""
     repo = tmp_path / "acme"
     shutil.copytree(ACME, repo)
-    with sandbox_process("--seed", str(ACME / "seed.yaml")) as sandbox:
-        done = Repository(repo, sandbox, token="phx_acme_ci").run("plan", "--format", "json")
+    return Repository(repo, start_sandbox("--seed", str(ACME / "seed.yaml")), token="phx_acme_ci")
 
+
+def test_what_should_not_show_as_a_change_does_not(example):
+    """Reordered lists, PostHog's durations, keys the editor added, ignored fields and flags."""
+    done = example.run("plan", "--format", "json")
     changed = {row["address"]: row for row in done.json["changes"] if row["action"] != "none"}
     assert done.code == 0, done.err
     assert not {
@@ -171,12 +170,9 @@ def shown_plan():
     return next(b for b in shown if b.startswith("$ reconciler plan\n")).splitlines()[1:]
 
 
-def test_the_plan_in_the_readme_is_a_real_one(tmp_path):
+def test_the_plan_in_the_readme_is_a_real_one(example):
     """Every line of it is printed for examples/acme, in this order; `…` stands for what is cut."""
-    repo = tmp_path / "acme"
-    shutil.copytree(ACME, repo)
-    with sandbox_process("--seed", str(ACME / "seed.yaml")) as sandbox:
-        done = Repository(repo, sandbox, token="phx_acme_ci").run("plan")
+    done = example.run("plan")
     real = iter(done.out.splitlines())
 
     missing = [line for line in shown_plan() if line.strip() not in {"", "…"} and line not in real]
@@ -257,11 +253,13 @@ def test_every_command_is_in_the_docs(name):
     assert any(words[:1] == [name] or f" {name} " in f" {' '.join(words)} " for _, words in typed())
 
 
-def test_the_recording_in_the_readme_is_of_the_program(tmp_path):
+def test_the_recording_in_the_readme_is_of_the_program(tmp_path, program):
     """The script runs the session again: same commands, and a last plan without changes."""
     made = tmp_path / "session.svg"
     script = ROOT / "scripts" / "record_terminal.py"
-    subprocess.run([sys.executable, script, made], check=True, timeout=120)
+    environ = {**CLEAN, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [program.parent / "python", script, made]
+    subprocess.run(command, env=environ, check=True, timeout=120)
     new, shown = (ET.parse(each).getroot() for each in (made, IMAGE))  # noqa: S314  ours
 
     frames = new.findall("{*}g")

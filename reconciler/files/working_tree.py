@@ -76,8 +76,12 @@ def is_within(folder: str, path: str) -> bool:
 
 def find_git_root(path: Path) -> Path | None:
     """Return the innermost folder with a `.git` that holds `path`; None outside git."""
-    real = Path(os.path.realpath(path))
-    return next((folder for folder in (real, *real.parents) if (folder / ".git").exists()), None)
+    folder, above = os.path.realpath(path), ""
+    while folder != above:  # as text: this is asked of each file, and Path takes five times as long
+        if os.path.exists(os.path.join(folder, ".git")):  # noqa: PTH110, PTH118  as above
+            return Path(folder)
+        folder, above = os.path.dirname(folder), folder  # noqa: PTH120  as above
+    return None
 
 
 def check_output(path: Path) -> None:
@@ -117,12 +121,17 @@ def locate_file(path: Path) -> Path:
     repository does not: git knows only where the repository really is.
     """
     lexical = Path(os.path.abspath(path))  # noqa: PTH100  links stay as they are
-    real = Path(os.path.realpath(lexical))
-    for candidate in (lexical, Path(os.path.realpath(lexical.parent)) / lexical.name, real):
+    for candidate in _list_locations(lexical):
         root = find_git_root(candidate.parent)
-        if candidate == find_git_root(candidate) or (root and candidate.is_relative_to(root)):
+        if (root and candidate.is_relative_to(root)) or candidate == find_git_root(candidate):
             return candidate
     return lexical
+
+
+def _list_locations(lexical: Path) -> Iterator[Path]:
+    yield lexical
+    yield Path(os.path.realpath(lexical.parent)) / lexical.name
+    yield Path(os.path.realpath(lexical))
 
 
 def format_path(cwd: Path, path: Path, anchor: Path | None = None) -> str:
