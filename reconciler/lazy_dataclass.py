@@ -8,6 +8,7 @@ here as well, and the type checker sees the decorator of the standard library.
 import dataclasses
 import operator
 from collections.abc import Callable
+from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
 _Values = Callable[[Any], tuple[Any, ...]]
@@ -32,7 +33,7 @@ def _decorate(
         cls = add_fields(cls)
         values = _build_reader(cls)
         methods = {
-            "__init__": _build_init(cls, frozen=frozen, slots=slots),
+            "__init__": _build_init(cls, frozen=frozen),
             "__repr__": _represent,
             "__hash__": None,
             **_build_comparisons(values, order=order),
@@ -54,26 +55,60 @@ else:
 __all__ = ["dataclass"]
 
 
-def _build_init(cls: Any, *, frozen: bool, slots: bool) -> Callable[..., None]:
+def _build_init(cls: Any, *, frozen: bool) -> Callable[..., None]:
     """Return an `__init__` that, the first time, puts the real one in its place."""
 
     def initialize(self: Any, *args: Any, **values: Any) -> None:
-        fields = [(field.name, field.type, field) for field in dataclasses.fields(cls)]
-        calls = {"__post_init__": None} if hasattr(cls, "__post_init__") else {}
-        twin: Any = dataclasses.make_dataclass(
-            cls.__name__,
-            fields,
-            namespace=calls,
-            repr=False,
-            eq=False,
-            frozen=frozen,
-            slots=slots,
-        )
-        twin.__init__.__qualname__ = f"{cls.__qualname__}.__init__"
-        cls.__init__ = twin.__init__
-        twin.__init__(self, *args, **values)
+        cls.__init__ = _compile_init(cls, frozen=frozen)
+        cls.__init__(self, *args, **values)
 
     return initialize
+
+
+def _compile_init(cls: Any, *, frozen: bool) -> Any:
+    """Return a function that takes the fields of a class as arguments and sets them."""
+    scope: dict[str, Any] = {"__MISSING": dataclasses.MISSING}  # what the text below refers to
+    positional, named, body = ["self"], ["*"], []
+    for field in dataclasses.fields(cls):
+        parameter, value = _write_value(field, scope)
+        if parameter:
+            (named if field.kw_only else positional).append(parameter)
+        if value:
+            body.append(_write_assignment(cls, field.name, value, scope, frozen=frozen))
+    if hasattr(cls, "__post_init__"):
+        body.append("self.__post_init__()")
+    parameters = ", ".join(positional + (named if len(named) > 1 else []))
+    lines = (f"def __init__({parameters}):", *(body or ["pass"]))
+    exec("\n ".join(lines), scope)  # noqa: S102  the only names are those of the class itself
+    scope["__init__"].__qualname__ = f"{cls.__qualname__}.__init__"
+    return scope["__init__"]
+
+
+def _write_value(field: "dataclasses.Field[Any]", scope: dict[str, Any]) -> tuple[str, str]:
+    """Return the parameter of a field, and the expression of its value; "" for none."""
+    name = field.name
+    if field.default_factory is not dataclasses.MISSING:
+        scope[f"__make_{name}"] = field.default_factory
+        if not field.init:
+            return "", f"__make_{name}()"
+        return f"{name}=__MISSING", f"__make_{name}() if {name} is __MISSING else {name}"
+    if field.default is dataclasses.MISSING:
+        return (name, name) if field.init else ("", "")
+    scope[f"__default_{name}"] = field.default
+    return (f"{name}=__default_{name}", name) if field.init else ("", f"__default_{name}")
+
+
+def _write_assignment(
+    cls: Any, name: str, value: str, scope: dict[str, Any], *, frozen: bool
+) -> str:
+    """Return the statement that sets a field, past the `__setattr__` of what never changes."""
+    if not frozen:
+        return f"self.{name} = {value}"
+    slot = getattr(cls, name, None)
+    if not isinstance(slot, MemberDescriptorType):
+        return f"self.__dict__[{name!r}] = {value}"
+    scope[f"__set_{name}"] = slot.__set__
+    return f"__set_{name}(self, {value})"
 
 
 def _build_reader(cls: Any) -> _Values:
