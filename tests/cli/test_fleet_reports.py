@@ -115,6 +115,17 @@ def test_drift_on_hold_is_no_difference(fleet):
     assert "2 targets: 1 with drift, 1 with drift on hold." in both.out
 
 
+def test_a_revert_says_what_it_has_reverted(fleet):
+    """Nothing has drifted after it."""
+    fleet = fleet()
+
+    done = fleet.run("fleet", "drift", "--revert", "--yes")
+
+    assert 0 == done.code
+    assert 2 == done.out.count("1 reverted")
+    assert "4 targets: 4 without drift. " in done.out
+
+
 def test_what_waits_is_listed_by_expiry_and_says_for_whom(fleet):
     """After apply, status and another plan list the same requests."""
     fleet = fleet(policies=[acme.policy("feature_flag.update")])

@@ -85,6 +85,14 @@ _TOTALS: Final[Mapping[FleetMode, tuple[tuple[str, str], ...]]] = {
         ("delete", "declared absent but live"),
     ),
 }
+_REVERTED: Final = (  # by `drift --revert`, whose totals are outcomes
+    ("done", "reverted"),
+    ("waiting", "waiting"),
+    ("failed", "failed"),
+    ("refused", "refused"),
+    ("skipped", "skipped"),
+    ("partly_written", "partly written"),
+)
 _NOUNS: Final[Mapping[FleetMode, tuple[tuple[str, str], ...]]] = {
     FleetMode.VALIDATE: (("resources", "resource"), ("errors", "error"), ("warnings", "warning")),
     FleetMode.STATUS: (
@@ -158,7 +166,8 @@ def describe_result(mode: FleetMode, result: TargetResult) -> str:
 
 
 def _list_totals(mode: FleetMode, summary: Mapping[str, Any]) -> Iterator[str]:
-    for name, words in _TOTALS.get(mode, ()):
+    reverted = _REVERTED if mode is FleetMode.DRIFT else ()
+    for name, words in (*_TOTALS.get(mode, ()), *reverted):
         if number := _read_number(summary, name):
             yield f"{number:,} {words}"
     for name, noun in _NOUNS.get(mode, ()):
