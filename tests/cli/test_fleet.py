@@ -248,7 +248,7 @@ def test_the_files_of_a_commit_are_read_once_for_all_targets(make_fleet):
 def test_what_a_target_needed_is_given_back_while_the_fleet_runs(make_fleet):
     """Otherwise memory would grow with the number of targets."""
     fleet = make_fleet()
-    many = {f"t{number:03}": {"host": fleet.sandbox.url} for number in range(120)}
+    many = {f"t{number:03}": {"host": fleet.sandbox.url} for number in range(80)}
     fleet.settle(acme.flag("a", 50), **many)
     streams, most, real_run = WeakSet(), [0], main.run
 
@@ -260,8 +260,8 @@ def test_what_a_target_needed_is_given_back_while_the_fleet_runs(make_fleet):
     with mock.patch.object(main, "run", count):
         done = fleet.fleet("validate", "--target", "t*")
 
-    assert (0, 120) == (done.code, len(targets(done)))
-    assert max(most) < 80
+    assert (0, 80) == (done.code, len(targets(done)))
+    assert max(most) < 70
 
 
 def test_names_that_differ_only_in_case_are_an_error(make_fleet):
