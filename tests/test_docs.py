@@ -6,9 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from scripts.cli_reference import render_reference
-from tests.support import CLEAN, Repository, run_in_process, sandbox_process
+from tests.support import CLEAN, Repository, run_in_process
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "reconciler"
@@ -75,26 +76,26 @@ SHOWN = [page for page in PAGES if list(typed(page))]
 
 
 @pytest.mark.parametrize("page", SHOWN, ids=lambda page: page.name)
-def test_what_a_page_shows_to_type_can_be_typed(page, tmp_path):
+def test_what_a_page_shows_to_type_can_be_typed(page, shared_sandbox, tmp_path):
     """In a copy of the examples, committed, beside a sandbox of their world; line by line."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     folder = tmp_path / "examples" / "acme"
-    with sandbox_process("--seed", str(folder / "seed.yaml")) as sandbox:
-        repo = Repository(folder, sandbox, token="phx_acme_ci")
-        repo.commit()
-        for shown in typed(page):
-            line = re.sub(r" && export \S+=phx_…", "", shown)
-            line = line.replace("reconciler apply", "reconciler apply --yes")
-            where = tmp_path if "examples/acme" in line else folder
-            if "reconciler init" in line:
-                folder = tmp_path / "new"
-                folder.mkdir(exist_ok=True)
-                where = folder
-            for part in line.split(" && "):
-                program, *arguments = shlex.split(part)
-                assert program == "reconciler", line
-                done = run_in_process(arguments, where, repo.environment())
-                assert done.code in GOOD, (line, done.out[-800:], done.err[-800:])
+    shared_sandbox.reset(yaml.safe_load((folder / "seed.yaml").read_text("utf-8")))
+    repo = Repository(folder, shared_sandbox, token="phx_acme_ci")
+    repo.commit()
+    for shown in typed(page):
+        line = re.sub(r" && export \S+=phx_…", "", shown)
+        line = line.replace("reconciler apply", "reconciler apply --yes")
+        where = tmp_path if "examples/acme" in line else folder
+        if "reconciler init" in line:
+            folder = tmp_path / "new"
+            folder.mkdir(exist_ok=True)
+            where = folder
+        for part in line.split(" && "):
+            program, *arguments = shlex.split(part)
+            assert program == "reconciler", line
+            done = run_in_process(arguments, where, repo.environment())
+            assert done.code in GOOD, (line, done.out[-800:], done.err[-800:])
 
 
 def test_there_are_examples_to_type():

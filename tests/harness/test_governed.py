@@ -44,7 +44,7 @@ PEOPLE = [
     {"edit": {"as": "alice@acme.test", "project": 1, "set": {"heatmaps_opt_in": True}}},
 ]
 REQUESTS = 26  # of the first apply
-EACH = effort(2, 500, hunt=20)
+EACH = effort(1, 500, hunt=20)
 CHUNKS = 4
 ROUTES = [route for _, route, _ in WRITES]
 

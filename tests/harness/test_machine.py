@@ -21,7 +21,6 @@ from tests.effort import effort
 from tests.harness import campaign, child, oracle, scenario
 from tests.harness.driver import Driver
 from tests.harness.test_kill import hung
-from tests.support import sandbox_process
 
 KEYS = ("a", "b", "c")
 ROLLOUTS = st.sampled_from([0, 10, 40, 100])
@@ -205,11 +204,9 @@ class Product(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def machine(tmp_path_factory):
-    with sandbox_process() as running:
-        Product.sandbox = running
-        Product.make_folder = staticmethod(lambda: tmp_path_factory.mktemp("repo"))
-        yield Product
+def machine(shared_sandbox, folder):
+    Product.sandbox, Product.make_folder = shared_sandbox, staticmethod(folder)
+    return Product
 
 
 @pytest.mark.parametrize("part", range(2))

@@ -1,4 +1,4 @@
-"""40 random schedules of one to eight faults each; ten thousand in the soak.
+"""20 random schedules of one to eight faults each; ten thousand in the soak.
 
 `python -m tests.harness N` replays one.
 """
@@ -8,7 +8,7 @@ import pytest
 from tests.effort import effort
 from tests.harness import campaign, scenario
 
-CHUNK, CHUNKS = effort(2, 500, hunt=50), 20
+CHUNK, CHUNKS = effort(1, 500, hunt=50), 20
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))

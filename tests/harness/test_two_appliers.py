@@ -7,7 +7,7 @@ from tests.harness import campaign, child, oracle, scenario
 from tests.harness.driver import Driver
 from tests.harness.turnstile import Gateway, Turnstile
 
-CHUNK, CHUNKS = effort((2, 4), (100, 50), hunt=(4, 4))
+CHUNK, CHUNKS = effort((1, 4), (100, 50), hunt=(4, 4))
 
 
 def race(sandbox, folder, made, seed):

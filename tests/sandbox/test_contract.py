@@ -19,20 +19,22 @@ def report_of(profile):
         return run_probes(sandbox.url)
 
 
-CASES = [
-    pytest.param(profile, statement, id=f"{profile}-{statement.id}")
-    for profile in PROFILES
-    for statement in STATEMENTS
-    if ApiGeneration(profile) in statement.expected
-]
-
-
-@pytest.mark.parametrize(("profile", "statement"), CASES)
-def test_the_sandbox_does_what_the_contract_says(profile, statement):
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_sandbox_does_what_the_contract_says(profile):
     """Each statement about a generation holds in its profile."""
-    judged = next(row for row in report_of(profile).judged if row.statement.id == statement.id)
+    judged = {row.statement.id: row for row in report_of(profile).judged}
+    wanted = [
+        judged[statement.id]
+        for statement in STATEMENTS
+        if ApiGeneration(profile) in statement.expected
+    ]
 
-    assert judged.result is CheckResult.HOLDS, (judged.reason, judged.expected, judged.seen)
+    assert len(wanted) > 200
+    assert [
+        (row.statement.id, row.reason, row.expected, row.seen)
+        for row in wanted
+        if row.result is not CheckResult.HOLDS
+    ] == []
 
 
 @pytest.mark.parametrize("profile", PROFILES)
