@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 import warnings
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -104,7 +105,12 @@ def _become(arguments, streams, folder, environ, *, leads_session=False, prepare
         main()
     except SystemExit as ended:
         code = ended.code or 0
+    except BaseException:  # noqa: BLE001  as Python does at the end
+        traceback.print_exc()
     finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
         os._exit(code)
 
 

@@ -60,16 +60,16 @@ def test_a_denied_change_is_refused_and_nothing_is_written(world):
     assert "rules/all.yaml:2" in done.err
 
 
-@pytest.mark.parametrize("option", LIFTS, ids=lambda option: option[0])
-def test_no_option_lifts_a_rule(world, option):
+def test_no_option_lifts_a_rule(world):
     """Neither those that lift other guardrails, nor another base, also without the rule there."""
     repo = applied(world, rule())
     repo.write("rules/all.yaml", rules())
     roll_out(repo, a=100)
 
-    assert DENIED_A == codes(repo, *option)
-    assert 4 == repo.run("apply", "--yes", *option).code
-    assert [] == repo.sandbox.writes()
+    for option in LIFTS:
+        assert DENIED_A == codes(repo, *option), option
+        assert 4 == repo.run("apply", "--yes", *option).code, option
+        assert [] == repo.sandbox.writes(), option
 
 
 def test_with_continue_the_other_changes_are_applied(world):
@@ -96,34 +96,33 @@ def test_a_warning_stops_nothing(world):
     assert 0 == repo.run("apply", "--yes").code
 
 
-@pytest.mark.parametrize(
-    ("when", "code"),
-    [
-        ("change.", "rule-invalid"),
-        ("chnage.kind == 'FeatureFlag'", "rule-invalid"),
-        ("size(change.fields)", "rule-invalid"),
-        ("open('/etc/passwd') == ''", "rule-invalid"),
-        ("change.nothing == 1", "rule-failed"),
-        ("change.fields[7].desired == 1", "rule-failed"),
-        ("change.gate.quorum > 1", "rule-failed"),
-        ("change.gate.approvers", "rule-failed"),
-        (endless(), "rule-failed"),
-        ("[0,1,2,3,4,5,6,7,8,9].all(a, " * 9 + "false == (1 > 2)" + ")" * 9, "rule-failed"),
-    ],
-    ids=lambda value: str(value)[:20],
-)
-def test_an_expression_that_is_wrong_or_endless_never_passes(world, when, code):
+WRONG = {
+    "change.": "rule-invalid",
+    "chnage.kind == 'FeatureFlag'": "rule-invalid",
+    "size(change.fields)": "rule-invalid",
+    "open('/etc/passwd') == ''": "rule-invalid",
+    "change.nothing == 1": "rule-failed",
+    "change.fields[7].desired == 1": "rule-failed",
+    "change.gate.quorum > 1": "rule-failed",
+    "change.gate.approvers": "rule-failed",
+    endless(): "rule-failed",
+    "[0,1,2,3,4,5,6,7,8,9].all(a, " * 9 + "false == (1 > 2)" + ")" * 9: "rule-failed",
+}
+
+
+def test_an_expression_that_is_wrong_or_endless_never_passes(world):
     """It denies the plan, for `warn` rules too; the run goes on quickly after an endless one."""
     repo = applied(world)
-    repo.write("rules/all.yaml", rules(rule(when=when, warn="x")))
     repo.write("reconciler.yaml", "version: 1\ntargets:\n  production:\n    rules: [rules]\n")
-    roll_out(repo, a=20)
+    for when, code in WRONG.items():
+        repo.write("rules/all.yaml", rules(rule(when=when, warn="x")))
+        roll_out(repo, a=20)
 
-    done = repo.run("apply", "--yes", "--format", "json")
+        done = repo.run("apply", "--yes", "--format", "json")
 
-    assert 4 == done.code, done.out
-    assert [] == repo.sandbox.writes()
-    assert {code} == {row["code"] for row in planned(repo)[1]}
+        assert 4 == done.code, (when, done.out)
+        assert [] == repo.sandbox.writes(), when
+        assert {code} == {row["code"] for row in planned(repo)[1]}, when
 
 
 def test_a_rule_that_does_not_compile_stops_the_whole_run(world):
