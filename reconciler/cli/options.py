@@ -140,9 +140,11 @@ def complete(name: str) -> "Callable[..., list[CompletionItem]]":
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def named(_ctx: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> Any:
+def named(
+    _ctx: click.Context, _parameter: click.Parameter, value: str | tuple[str, ...] | None
+) -> Any:
     """Refuse an empty path: a variable of a script that is not set, not the current folder."""
-    if "" in value:
+    if value == "" or (isinstance(value, tuple) and "" in value):
         raise click.BadParameter("a path is empty; is a variable not set?")
     return value
 
@@ -260,7 +262,12 @@ def zoom(command: Callable[..., Any]) -> Callable[..., Any]:
 def report(command: Callable[..., int]) -> Callable[..., int]:
     """Add `--report DIR`: keep how the command ended, whether it returned or raised."""
 
-    @click.option("--report", metavar="DIR", help="Keep plan, journal and summary of the run here.")
+    @click.option(
+        "--report",
+        metavar="DIR",
+        callback=named,
+        help="Keep plan, journal and summary of the run here.",
+    )
     @wraps(command)
     def inner(**options: Any) -> int:
         context = click.get_current_context()

@@ -145,7 +145,12 @@ def list_filters(
     "export", epilog="Example: reconciler activity export --format csv --since 30d --out log.csv"
 )
 @_filters
-@click.option("--out", metavar="FILE", help="Write to this file (mode 0600) instead of stdout.")
+@click.option(
+    "--out",
+    metavar="FILE",
+    callback=options.named,
+    help="Write to this file (mode 0600) instead of stdout.",
+)
 @click.option("--server-side", is_flag=True, help="Ask PostHog's own export endpoint instead.")
 @options.formats("csv", "jsonl")
 @click.pass_obj

@@ -10,6 +10,7 @@ import click
 
 from reconciler import render
 from reconciler.ci.build import Build, OutputFile
+from reconciler.cli import options
 from reconciler.cli.build import comments
 from reconciler.cli.build.command_result import CommandResult, read_summary
 from reconciler.cli.build.fleet_result import FleetResult, read_fleet
@@ -46,7 +47,12 @@ def command() -> None:
     type=click.Choice(RESULTS),
     help="Fail the step on this as well; repeatable. Errors and refusals always fail it.",
 )
-@click.option("--report", metavar="DIR", help="Where the report is kept; a folder of the build.")
+@click.option(
+    "--report",
+    metavar="DIR",
+    callback=options.named,
+    help="Where the report is kept; a folder of the build.",
+)
 @click.argument("name", metavar="COMMAND", type=click.Choice(COMMANDS))
 @click.argument("arguments", nargs=-1, metavar="[ARG]...", type=click.UNPROCESSED)
 @click.pass_obj
@@ -72,6 +78,7 @@ def run(
     if issue and mode not in {"drift", MERGE}:
         raise UsageError(f"--issue is for drift, not for {mode}", fix="leave it out")
     build = session.build
+    _refuse_second_report(name, arguments)
     folder = _prepare_report(session, name, report, arguments)
     words = _complete_arguments(name, mode, arguments, folder)
     code = run_command([*_list_global_options(session), name, *words], session.surroundings)
@@ -85,6 +92,17 @@ def run(
     for step in steps:
         _try(session, step)
     return _choose_exit_code(code, result.command.split()[-1], fail_on)
+
+
+def _refuse_second_report(name: str, arguments: Sequence[str]) -> None:
+    """Refuse the option that `ci run` itself adds: only one of the two would count."""
+    option = "--out" if name == FLEET else "--report"
+    if any(word.partition("=")[0] == option for word in arguments):
+        raise UsageError(
+            f"`ci run` does not accept {option} after {name}",
+            why="it sets the option itself, and reads the report from there",
+            fix=f"write --report DIR before {name}: ci run --report DIR {name}",
+        )
 
 
 def _find_mode(name: str, arguments: Sequence[str]) -> str:

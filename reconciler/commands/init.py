@@ -11,8 +11,9 @@ import click
 from reconciler.cli.session import Session
 from reconciler.config import settings as config_settings
 from reconciler.config.edit import filenames, writer
+from reconciler.config.targets import Target
 from reconciler.errors import ReconcilerError, UsageError
-from reconciler.files.working_tree import check_output, is_resource_file
+from reconciler.files.working_tree import check_output, format_path, is_resource_file
 from reconciler.posthog.credentials import KEY_VARIABLES
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def command(session: Session, folder: str, ci: str, action: str | None, shards: 
     pipeline = _describe_pipeline(root, ci, action, shards)
     for result, path in _scaffold(root, pipeline):
         click.echo(f"{result:<8} {Path(folder, path).as_posix()}")
-    lines = ["set POSTHOG_API_KEY, then `reconciler pull` writes the live resources into config/"]
+    lines = [_describe_first_pull(root)]
     if pipeline is not None:
         lines.append(f"follow the first lines of {_name_pipeline_file(pipeline)}")
     session.note(f"next: {'; '.join(lines)}")
@@ -79,16 +80,8 @@ def _describe_pipeline(
         return None
     from reconciler.ci.pipelines import Pipeline  # noqa: PLC0415  Jinja2: --help does without
 
-    file = root / SETTINGS
-    settings = (
-        config_settings.load_settings(root, environ={}, file=file)
-        if os.path.lexists(file)
-        else config_settings.parse_settings(
-            _template(SETTINGS).encode(), file=file, display=SETTINGS
-        )
-    )
-    targets = settings.targets
-    keys = dict.fromkeys(target.api_key_env or KEY_VARIABLES[0] for target in targets.values())
+    targets = _read_settings(root).targets
+    keys = dict.fromkeys(_name_key_variable(target) for target in targets.values())
     notify = [webhook for target in targets.values() for webhook in target.notify]
     variables = dict.fromkeys(
         webhook.removeprefix("env:") for webhook in notify if webhook.startswith("env:")
@@ -101,6 +94,33 @@ def _describe_pipeline(
         notifies=bool(notify),
         webhooks=tuple(variables),
         shards=shards or 0,
+    )
+
+
+def _read_settings(root: Path) -> config_settings.Settings:
+    """Return the settings in the folder, or else those that `init` writes there."""
+    file = root / SETTINGS
+    if os.path.lexists(file):
+        return config_settings.load_settings(root, environ={}, file=file)
+    return config_settings.parse_settings(_template(SETTINGS).encode(), file=file, display=SETTINGS)
+
+
+def _name_key_variable(target: Target) -> str:
+    return target.api_key_env or KEY_VARIABLES[0]
+
+
+def _describe_first_pull(root: Path) -> str:
+    """Return what to do before the first plan, for the first target."""
+    try:
+        settings = _read_settings(root)
+    except ReconcilerError:  # of a file that was there before, which `init` keeps
+        return f"fix {SETTINGS}: `reconciler validate` says what is wrong"
+    name, target = next(iter(settings.targets.items()))
+    choice = f" --target {name}" if len(settings.targets) > 1 else ""
+    into = format_path(root, target.own_paths[0])
+    return (
+        f"set {_name_key_variable(target)}, then `reconciler pull{choice}` writes the live "
+        f"resources into {into}"
     )
 
 

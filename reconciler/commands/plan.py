@@ -27,7 +27,9 @@ DIFFERENCES = 2
 @options.base
 @options.prune
 @guardrail_options.guardrails
-@click.option("--out", metavar="FILE", help="Save the plan, for `show` and `apply`.")
+@click.option(
+    "--out", metavar="FILE", callback=options.named, help="Save the plan, for `show` and `apply`."
+)
 @options.formats("text", "json", "markdown", "html")
 @options.zoom
 @click.option(

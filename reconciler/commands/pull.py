@@ -47,7 +47,12 @@ class _Done:
 
 
 @click.command("pull", epilog="Example: reconciler pull --out config --organization acme")
-@click.option("--out", metavar="DIR", help="Where files go; default: the target's first path.")
+@click.option(
+    "--out",
+    metavar="DIR",
+    callback=options.named,
+    help="Where files go; default: the target's first path.",
+)
 @options.kinds(KINDS)
 @click.option("--organization", "organizations", multiple=True, metavar="SLUG", help="Repeatable.")
 @click.option("--project", "projects", multiple=True, metavar="NAME", help="Repeatable.")

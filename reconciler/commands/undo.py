@@ -25,7 +25,12 @@ from reconciler.render.shared import summary
     shell_complete=options.complete("addresses"),
 )
 @guardrail_options.guardrails
-@click.option("--out", metavar="PLANFILE", help="Save the plan, for `show` and `apply`.")
+@click.option(
+    "--out",
+    metavar="PLANFILE",
+    callback=options.named,
+    help="Save the plan, for `show` and `apply`.",
+)
 @click.option("--patch", is_flag=True, help="Print the change to the files, for `git apply`.")
 @options.formats("text", "json")
 @options.zoom

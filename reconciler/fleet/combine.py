@@ -31,7 +31,7 @@ from reconciler.planfile import fleet
 FLEET: Final = "fleet.json"
 _MAX_BYTES: Final = 512 * 1024 * 1024
 _NOTHING: Final = "nothing was contacted, nothing was written"
-_NAMED: Final = 5  # targets that an error names
+_NAMED: Final = 5  # targets or shards that an error names
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +186,11 @@ def _report_missing(parts: Iterable[FleetReport]) -> list[TargetResult]:
     if not shards:
         return []
     given = {shard.index for shard in shards}
-    absent = ", ".join(str(n) for n in range(1, shards[0].count + 1) if n not in given)
-    where = (
-        f"shard {absent} of {shards[0].count} is missing"
-        if absent
-        else "no shard contains the target"
-    )
+    absent = [str(n) for n in range(1, shards[0].count + 1) if n not in given]
+    where = "no shard contains the target"
+    if absent:
+        noun, verb = ("shard", "is") if len(absent) == 1 else ("shards", "are")
+        where = f"{noun} {_list_some(absent)} of {shards[0].count:,} {verb} missing"
     return [
         TargetResult(
             target,
@@ -209,6 +208,9 @@ def _report_missing(parts: Iterable[FleetReport]) -> list[TargetResult]:
 
 
 def _list_names(names: Iterable[str]) -> str:
-    ordered = sorted(names)
-    more = len(ordered) - _NAMED
-    return ", ".join(ordered[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    return _list_some(sorted(names))
+
+
+def _list_some(texts: Sequence[str]) -> str:
+    more = len(texts) - _NAMED
+    return ", ".join(texts[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

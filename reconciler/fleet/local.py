@@ -19,12 +19,17 @@ from reconciler.fleet import target_folder
 from reconciler.fleet.target_run import RunControl, TargetRun, TargetRunner
 from reconciler.fleet.waves import Skipped, Waves
 from reconciler.lazy_dataclass import dataclass
-from reconciler.model import ExitCode, Problem, TargetResult, format_duration, to_problem
+from reconciler.model import (
+    ExitCode,
+    Problem,
+    RequestCounts,
+    TargetResult,
+    format_duration,
+    to_problem,
+)
 
 _MARGIN_S: Final = 2.0  # for a run that was stopped, beyond what it says that it takes
-_NOTHING: Final = "nothing was contacted, nothing was written"
 _ANOTHER_FOLDER: Final = "name another folder with --out DIR"
-_UNKNOWN_STATE: Final = "what was written, if anything, is in .reconciler/runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +174,7 @@ class LocalFleet:
         result = TargetResult(
             ended.target,
             ExitCode.FAILED if ended.code is None else ended.code,
-            seconds=self._clock() - running.started,
+            seconds=round(self._clock() - running.started, 3),
             requests=running.control.requests,
             error=self._find_problem(running, ended),
         )
@@ -188,18 +193,19 @@ class LocalFleet:
 
     def _find_problem(self, running: _Running, ended: _Ended) -> Problem | None:
         """Return why a run failed, where its own report cannot say it."""
+        state = _describe_state(running.control.requests)
         if running.has_timed_out:
             limit = format_duration(self._limits.timeout_s)
             is_over = ended.code is not None
             return Problem(
                 f"it took longer than {limit}",
                 "it was stopped" if is_over else "it was stopped and did not end",
-                _UNKNOWN_STATE,
+                state,
                 "find out what it waits for, or allow more time with --target-timeout",
             )
         if isinstance(ended.crash, OSError):
             why = ended.crash.strerror or str(ended.crash)
-            return Problem("its report cannot be written", why, _NOTHING, _ANOTHER_FOLDER)
+            return Problem("its report cannot be written", why, state, _ANOTHER_FOLDER)
         if isinstance(ended.crash, ReconcilerError):
             return to_problem(ended.crash)
         if ended.crash is not None:
@@ -207,11 +213,13 @@ class LocalFleet:
             return Problem(
                 f"reconciler has a defect: {name}",
                 "",
-                _UNKNOWN_STATE,
+                state,
                 f"run `reconciler {running.run.mode}` for this target with RECONCILER_DEBUG=1",
             )
         if ended.code is not None and ended.code != ExitCode.INTERRUPTED:
-            return None if _has_summary(running.run.report) else _describe_early_end(ended.code)
+            return (
+                None if _has_summary(running.run.report) else _describe_early_end(ended.code, state)
+            )
         return None
 
     def _skip(self, skipped: Skipped) -> TargetResult:
@@ -230,5 +238,12 @@ def _has_summary(report: Path) -> bool:
     return (report / target_folder.SUMMARY).is_file()
 
 
-def _describe_early_end(code: int) -> Problem:
-    return Problem(f"it ended with {code}, and without a report")
+def _describe_state(sent: RequestCounts) -> str:
+    if sent.writes:
+        return "what was written is in .reconciler/runs"
+    return "nothing was written" if sent.reads else "nothing was contacted, nothing was written"
+
+
+def _describe_early_end(code: int, state: str) -> Problem:
+    fix = "read what the command printed; --out DIR keeps it in DIR/TARGET.log"
+    return Problem(f"it ended with {code}, and without a report", "", state, fix)

@@ -16,6 +16,7 @@ from reconciler.files import result_files
 from reconciler.fleet import waiting
 from reconciler.model import (
     ExitCode,
+    Finding,
     FleetMode,
     Outcome,
     Problem,
@@ -83,8 +84,8 @@ def read_target(folder: Path, target: str, mode: FleetMode) -> tuple[TargetResul
     except _UNREADABLE as error:
         damaged = _report_damage(folder, target, "its report", error)
         return replace(result, exit_code=ExitCode.FAILED, error=damaged.error), TargetDetails()
-    if result.exit_code and result.error is None:
-        result = replace(result, error=_find_first_problem(details))
+    if result.exit_code and (result.error is None or details.findings):
+        result = replace(result, error=_find_first_problem(result, details) or result.error)
     return result, details
 
 
@@ -163,12 +164,15 @@ def _report_damage(folder: Path, target: str, what: str, error: Exception) -> Ta
     return TargetResult(target, ExitCode.FAILED, error=problem)
 
 
-def _find_first_problem(details: TargetDetails) -> Problem | None:
-    """Return the first reason why a run failed, with the number of the others."""
+def _find_first_problem(result: TargetResult, details: TargetDetails) -> Problem | None:
+    """Return the first reason why a run failed, with its place and the number of the others."""
     plan = details.plan
     errors = plan.errors if plan is not None else ()
     errors += tuple(each for each in details.findings if each.severity is Severity.ERROR)
-    problems = [Problem(each.message, each.why, "", each.fix) for each in dict.fromkeys(errors)]
+    state = "" if result.requests.writes else "nothing was written"
+    if result.error is not None:
+        state = result.error.state
+    problems = [_describe_finding(finding, state) for finding in dict.fromkeys(errors)]
     problems += [
         outcome.problem if outcome.problem is not None else _describe_outcome(outcome)
         for outcome in details.outcomes
@@ -179,6 +183,11 @@ def _find_first_problem(details: TargetDetails) -> Problem | None:
     first, *others = problems
     more = f" (and {len(others):,} more)" if others else ""
     return replace(first, what=f"{first.what}{more}")
+
+
+def _describe_finding(finding: Finding, state: str) -> Problem:
+    place = f"{finding.source}: " if finding.source is not None else ""
+    return Problem(f"{place}{finding.message}", finding.why, state, finding.fix)
 
 
 def _describe_outcome(outcome: Outcome) -> Problem:

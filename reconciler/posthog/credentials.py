@@ -88,10 +88,16 @@ def resolve(
         where: returns the location of a key of the target, for messages.
 
     """
-    host = parse_origin(host_option or target_host or environ.get("POSTHOG_HOST") or DEFAULT_HOST)
+    place = where("host") if target_host else ""
+    if host_option:
+        host = _parse_origin_at(host_option, "--host")
+    elif target_host:
+        host = _parse_origin_at(target_host, place)
+    else:
+        host = _parse_origin_at(environ.get("POSTHOG_HOST") or DEFAULT_HOST, "POSTHOG_HOST")
     if target_host:
-        _check_file(parse_origin(target_host), host_option, environ, where("host"))
-    _check_allowed(host, environ)
+        _check_file(_parse_origin_at(target_host, place), host_option, environ, place)
+    _check_allowed(host, environ, "--host" if host_option else place)
     return Credentials(host, find_key(environ, api_key_env, where("api_key_env")))
 
 
@@ -167,6 +173,14 @@ def _check_key(key: Secret) -> Secret:
             fix=f"create a personal API key (it begins with phx_) and set {name} to it",
         )
     return key
+
+
+def _parse_origin_at(text: str, place: str) -> str:
+    """Return the origin; the error also names where it is written."""
+    try:
+        return parse_origin(text)
+    except TargetError as error:
+        raise TargetError(f"{error.what} ({place})", why=error.why, fix=error.fix) from error
 
 
 def parse_origin(text: str) -> str:
@@ -251,7 +265,7 @@ def _is_address(host: str) -> bool:
     return "%" not in host
 
 
-def _check_allowed(host: str, environ: Mapping[str, str]) -> None:
+def _check_allowed(host: str, environ: Mapping[str, str], where: str) -> None:
     """Check that the host is PostHog's own, this machine, or named by the environment."""
     parts = urlsplit(host)
     place = (parts.hostname or "", parts.port or _PORTS[parts.scheme])
@@ -261,7 +275,7 @@ def _check_allowed(host: str, environ: Mapping[str, str]) -> None:
     if place in {_parse_place(named) if named else None, *_list_allowed_places(environ)}:
         return
     raise TargetError(
-        f"the key may not be sent to {host}",
+        f"the key may not be sent to {host} ({where})",
         why="no environment variable names this host, and a host in a file or an option could "
         "belong to anybody",
         fix=f"set POSTHOG_HOST={host}, or add {parts.netloc} to {HOSTS_ALLOWED}",

@@ -358,6 +358,11 @@ def test_what_is_wrong_with_shared_files_is_printed_once(make_fleet):
     ("seeds", "words", "following"),
     [
         ({}, ("plan", "--target", "*-prod"), "reconciler fleet apply --target '*-prod'"),
+        (
+            {},
+            ("plan", "--shard", "1/9", "--drift", "all", "--detailed-exitcode", "--select", "a"),
+            "reconciler fleet apply --shard 1/9 --select a",
+        ),
         ({"us_prod": GATED}, ("apply", "--yes"), "ask the approvers (reconciler fleet status "),
         ({"us_prod": BROKEN}, ("plan",), "fix what failed (--out DIR keeps"),
     ],

@@ -77,6 +77,7 @@ def test_a_target_that_hangs_is_left_behind_and_the_others_are_done(fleet, mode)
     assert (1, {"staging": 0, "eu-prod": 1, "us-prod": 0}) == (done.code, codes(done))
     error = targets(done)["eu-prod"]["error"]
     assert "it took longer than 6s" == error["what"]
+    assert "nothing was written" == error["state"]
     assert "--target-timeout" in error["fix"]
     if mode == "apply":
         assert {"staging": FEW, "eu-prod": 0, "us-prod": FEW} == created(fleet)
@@ -147,8 +148,11 @@ def test_ctrl_c_ends_plans_within_seconds_even_if_they_hang(fleet):
 
 
 def test_a_second_ctrl_c_leaves_at_once(fleet):
+    """The document of an earlier run does not stay as if it were that of this one."""
     hang(fleet, "staging", "POST")
-    process = start(fleet, "fleet", "apply", "--yes")
+    (fleet.folder / "kept").mkdir()
+    (fleet.folder / "kept" / "fleet.json").write_text("{}")
+    process = start(fleet, "fleet", "apply", "--yes", "--out", "kept")
     support.awaited(lambda: created(fleet)["us-prod"] > 1, process)
     process.send_signal(signal.SIGINT)
     assert "stopping" in next(line for line in process.stderr if "stopping" in line)
@@ -158,6 +162,7 @@ def test_a_second_ctrl_c_leaves_at_once(fleet):
 
     assert 130 == process.returncode
     assert time.monotonic() - begun < 5
+    assert not (fleet.folder / "kept" / "fleet.json").exists()
 
 
 def link_a_log(folder):

@@ -121,6 +121,8 @@ def test_the_shards_of_a_build_are_merged_to_one_comment(make_fleet, code_host, 
         (("fleet",), "ci run fleet plan"),
         (("fleet", "matrix"), "ci run fleet plan"),
         (("--issue", "fleet", "plan"), "--issue is for drift"),
+        (("fleet", "plan", "--out", "x"), "ci run --report DIR fleet"),
+        (("plan", "--report=x"), "ci run --report DIR plan"),
     ],
 )
 def test_what_a_build_cannot_report_is_refused(make_fleet, github, words, reason):

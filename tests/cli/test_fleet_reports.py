@@ -172,9 +172,25 @@ def test_errors_of_single_changes_are_the_error_of_the_target(fleet):
     )
 
     done = fleet.document("fleet", "validate", code=1)
+    plan = fleet.run("fleet", "plan", "--format", "json")
 
-    assert all("activ" in row["error"]["what"] for row in done["targets"])
+    errors = [row["error"] for row in (*done["targets"], *plan.json["targets"])]
+    assert [True] * 8 == ["config/more.yaml:3:8: " in error["what"] for error in errors], errors
+    assert [True] * 8 == ["nothing was written" in error["state"] for error in errors], errors
+    assert all("activ" in error["what"] for error in errors)
+    assert 4 == plan.err.count("config/more.yaml:3:8: "), "the line of each target has the reason"
     assert [1, 1, 1, 1] == [row["summary"]["errors"] for row in done["targets"]]
+
+
+def test_a_plan_that_cannot_be_applied_says_why_in_the_line_of_its_target(fleet):
+    """Its totals alone would look like those of a good plan."""
+    fleet = fleet()
+    fleet.repo.write("config/more.yaml", acme.flag("b", 10, project="Nowhere"))
+
+    done = fleet.run("fleet", "plan", "--target", "eu-1")
+
+    (line,) = (line for line in done.err.splitlines() if line.startswith("✗ eu-1: "))
+    assert 'no project is called "Nowhere"' in line
 
 
 def test_shards_merge_to_the_document_of_one_run(fleet):
@@ -207,6 +223,16 @@ def test_a_missing_shard_is_an_error_of_its_targets(fleet):
     assert {"eu-1", "us-1"} == set(lost)
     assert "shard 1 of 2 is missing" == lost["eu-1"]["why"]
     assert set(TARGETS) == set(results(done))
+
+
+def test_many_missing_shards_are_not_all_named(fleet):
+    fleet = fleet()
+    fleet.run("fleet", "validate", "--shard", "9/90", "--out", "s9")
+
+    done = fleet.document("fleet", "merge", "s9", code=1)
+
+    why = {row["error"]["why"] for row in done["targets"]}
+    assert {"shards 1, 2, 3, 4, 5 and 84 more of 90 are missing"} == why
 
 
 @pytest.mark.parametrize(

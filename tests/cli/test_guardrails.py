@@ -472,10 +472,17 @@ def test_files_that_are_all_gone_delete_nothing(world, how):
     assert [] == repo.sandbox.requests()
 
 
-@pytest.mark.parametrize("command", ["validate", "plan", "apply", "drift"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("validate", "plan", "apply", "drift"),
+        *("fleet plan --out", "fleet worker --repo", "pull --out", "plan --out", "plan --report"),
+        *("ci run --report", "activity export --out", "undo HEAD --out"),
+    ],
+)
 def test_an_empty_path_is_a_slip(world, command):
     """A variable that is not set: refused by the parser, not taken for the current folder."""
-    done = world(acme.seed()).run(command, "")
+    done = world(acme.seed()).run(*command.split(), "")
 
     assert 64 == done.code
     assert "a path is empty" in done.err

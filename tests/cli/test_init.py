@@ -195,7 +195,9 @@ def test_several_targets_are_a_matrix_of_the_jobs_on_github(world):
     """One environment and one concurrency group for each; every variable that holds a key."""
     repo = world(acme.seed())
     several_targets(repo)
-    assert repo.run("init", "--ci", "github").code == 0
+    done = repo.run("init", "--ci", "github")
+    assert 0 == done.code, done.err
+    assert "set POSTHOG_KEY_EU, then `reconciler pull --target eu` writes" in done.err
     jobs = parsed(repo, "github")["jobs"]
     names = ["eu", "us", "true"]
 

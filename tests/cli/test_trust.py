@@ -72,6 +72,7 @@ SETTINGS = "version: 1\ntargets:\n  default:\n    paths: [.]\n    {}\n"
         ("api_key_env: AWS_KEY", {"AWS_KEY": "phx_ci"}, "AWS_KEY may not be used"),
         ("host: http://127.0.0.1:9", {}, "reconciler.yaml:5:11"),
         ("host: https://us.posthog.com", {}, "names another host than POSTHOG_HOST"),
+        ("host: https://us.i.posthog.com", {}, "cannot be the host (reconciler.yaml:5:11)"),
     ],
 )
 def test_a_file_chooses_neither_the_key_nor_where_it_goes(world, line, environ, words):

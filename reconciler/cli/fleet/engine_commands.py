@@ -12,10 +12,16 @@ _MODES = click.Choice([mode.value for mode in ENGINE_MODES])
 
 @click.command("worker", epilog="Example: reconciler fleet worker --repo /srv/config")
 @click.option(
-    "--repo", metavar="DIR", help="A clone of the configuration repository; default: this one."
+    "--repo",
+    metavar="DIR",
+    callback=options.named,
+    help="A clone of the configuration repository; default: this one.",
 )
 @click.option(
-    "--out", metavar="DIR", help="Keep the reports here; default: `fleet.artifacts`, else in DIR."
+    "--out",
+    metavar="DIR",
+    callback=options.named,
+    help="Keep the reports here; default: `fleet.artifacts`, else .reconciler/fleet in the clone.",
 )
 @click.option(
     "--concurrency",

@@ -14,11 +14,11 @@ from reconciler.cli.progress import Lines
 from reconciler.cli.session import Session
 from reconciler.cli.signals import catch_interrupts
 from reconciler.errors import ReconcilerError
-from reconciler.fleet import target_folder
+from reconciler.fleet import combine, target_folder
 from reconciler.fleet.local import LocalFleet, LocalLimits
 from reconciler.fleet.target_run import TargetRun
 from reconciler.fleet.waves import Waves
-from reconciler.model import FleetMode
+from reconciler.model import ExitCode, FleetMode
 from reconciler.render.text.fleet import format_ended
 
 
@@ -44,6 +44,7 @@ def open_folder(session: Session, out: str | None, targets: Collection[str]) -> 
         return Path(session.cleanup.enter_context(temporary))
     folder = session.cwd / out
     results.prepare_out(folder, out, targets)
+    (folder / combine.FLEET).unlink(missing_ok=True)  # nobody takes it for that of a killed run
     return folder
 
 
@@ -83,6 +84,8 @@ def _reserve_budgets(session: Session, chosen: FleetChoice) -> None:
 def show_ended(session: Session, mode: FleetMode, lines: Lines, folder: Path) -> None:
     """Print how a target has ended, by the report in its folder."""
     ended = target_folder.read_result(folder, folder.name, mode)
+    if mode is not FleetMode.VALIDATE and ended.exit_code in {ExitCode.FAILED, ExitCode.REFUSED}:
+        ended, _ = target_folder.read_target(folder, folder.name, mode)  # its plan has the reason
     facts = {
         "target": ended.target,
         "exit_code": ended.exit_code,

@@ -3,7 +3,7 @@
 import os
 import shlex
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -95,7 +95,7 @@ def report_targets(
         report = replace(report, exit_code=UsageError.exit_code)
     notify_fleet.notify(session, chosen.targets, report, folders)
     out = folder if options.out is not None else None
-    return finish(session, report, folders, form=options.format, out=out)
+    return finish(session, report, folders, form=options.format, out=out, options=options)
 
 
 def _read_commit(session: Session) -> str | None:
@@ -111,6 +111,7 @@ def finish(
     *,
     form: str,
     out: Path | None,
+    options: FleetOptions | None = None,
 ) -> int:
     """Keep the document in `out`, print the report, and return its exit code.
 
@@ -120,6 +121,7 @@ def finish(
         folders: the report folder of each target, by name.
         form: one of `render.FORMATS`.
         out: an existing folder for `fleet.json`, or None.
+        options: of the run; None for reports of other runs.
 
     """
     if out is not None:
@@ -140,7 +142,7 @@ def finish(
     shown = render.fleet(report, load, format=form, options=look)
     session.say(shown, wraps=form == "text")
     if form == "text":
-        for step in _list_next_steps(session, report, out):
+        for step in _list_next_steps(session, report, options, out):
             session.note(f"Next: {step}")
     return report.exit_code
 
@@ -156,19 +158,41 @@ def _print_findings(session: Session, report: FleetReport, load: LoadDetails) ->
         session.complain(render_text.findings(tuple(findings), color=color))
 
 
-def _list_next_steps(session: Session, report: FleetReport, out: Path | None) -> Iterator[str]:
+def _list_next_steps(
+    session: Session, report: FleetReport, options: FleetOptions | None, out: Path | None
+) -> Iterator[str]:
     """Yield what people do next, the most urgent first."""
     codes = {result.exit_code for result in report.targets}
-    words = "".join(f" --target {shlex.quote(name)}" for name in session.target_names)
+    chosen = [word for name in session.target_names for word in ("--target", name)]
+    if options is not None and options.shard is not None:
+        chosen += ["--shard", options.shard]
     if ExitCode.FAILED in codes:
         place = "--out DIR keeps what each command prints"
         if out is not None:
             place = f"{format_path(session.cwd, out)}/TARGET.log has what each command printed"
         yield f"fix what failed ({place}), then run it again"
-    if report.exit_code == ExitCode.INTERRUPTED:
+    elif report.exit_code == ExitCode.INTERRUPTED:
         yield "run it again; it re-reads the live state and continues"
     if ExitCode.WAITING in codes:
-        yield f"ask the approvers (reconciler fleet status{words} lists them), then run it again"
+        status = _join_words("fleet status", chosen)
+        yield f"ask the approvers ({status} lists them), then run it again"
     differs = any(result.summary.get(name) for result in report.targets for name in _CHANGES)
-    if report.mode is FleetMode.PLAN and differs and ExitCode.FAILED not in codes:
-        yield f"reconciler fleet apply{words}"
+    is_applicable = codes <= {ExitCode.DONE, ExitCode.DIFFERENCES}
+    if report.mode is FleetMode.PLAN and differs and is_applicable and options is not None:
+        yield _join_words("fleet apply", [*chosen, *_list_apply_words(options)])
+
+
+def _list_apply_words(options: FleetOptions) -> Iterator[str]:
+    """Yield the options of a plan with which `apply` does the same."""
+    if options.engine is not None:
+        yield from ("--engine", options.engine)
+    words = iter(options.words)
+    for word in words:
+        if word == "--drift":
+            next(words, None)
+        elif word != "--detailed-exitcode":
+            yield word
+
+
+def _join_words(command: str, words: Iterable[str]) -> str:
+    return shlex.join(["reconciler", *command.split(), *words])

@@ -52,7 +52,10 @@ def print_matrix(session: Session, count: int, format_: str) -> int:
 )
 @options.formats(*render.FORMATS)
 @click.option(
-    "--out", metavar="DIR", help="Keep the reports of all targets and one fleet.json here."
+    "--out",
+    metavar="DIR",
+    callback=options.named,
+    help="Keep the reports of all targets and one fleet.json here.",
 )
 @click.pass_obj
 def merge(session: Session, folders: tuple[str, ...], format_: str, out: str | None) -> int:

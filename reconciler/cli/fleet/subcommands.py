@@ -22,11 +22,20 @@ ENGINE_MODES: Final = (FleetMode.PLAN, FleetMode.APPLY, FleetMode.DRIFT)
 _OWN: Final = frozenset(
     {"format_", "out", "concurrency", "yes", "shard", "target_timeout", "engine", "detach"}
 )
-_REFUSED: Final[Mapping[str, str]] = {
-    "--adopt": "two targets could write the same file; run `reconciler drift --adopt` for each",
-    "--patch": "two targets could change the same file; run `reconciler drift --patch` for each",
-    "--report": "leave it out; --out DIR keeps the report of each target in DIR/TARGET",
-    "--zoom": "leave it out; --out DIR keeps the whole text of each target in DIR/TARGET",
+_REFUSED: Final[Mapping[str, tuple[str, str]]] = {  # why, and what to do
+    "--adopt": ("two targets could write the same file", "run `reconciler drift --adopt` for each"),
+    "--patch": (
+        "two targets could change the same file",
+        "run `reconciler drift --patch` for each",
+    ),
+    "--report": (
+        "the report of each target needs a folder of its own",
+        "write --out DIR, which keeps the report of each target in DIR/TARGET",
+    ),
+    "--zoom": (
+        "the report of a fleet does not list the changes of a target",
+        "write --out DIR, which keeps the whole text of each target in DIR/TARGET.log",
+    ),
 }
 _WORDS: Final = "reconciler.fleet.words"
 
@@ -167,6 +176,7 @@ def _list_own_options(*, asks: bool) -> Iterator[click.Parameter]:
     yield click.Option(
         ("--out",),
         metavar="DIR",
+        callback=options.named,
         help="Keep the report of each target in DIR/TARGET, and that of the fleet in "
         "DIR/fleet.json.",
     )
@@ -192,8 +202,8 @@ def _list_engine_options() -> Iterator[click.Parameter]:
     )
 
 
-def _find_reason(option: click.Option) -> str | None:
-    """Return why an option is not for many targets; None if it is."""
+def _find_reason(option: click.Option) -> tuple[str, str] | None:
+    """Return why an option is not for many targets, and what to do; None if it is."""
     return next((_REFUSED[name] for name in option.opts if name in _REFUSED), None)
 
 
@@ -208,4 +218,5 @@ def _make_refused(option: click.Option) -> click.Option:
 def _refuse(ctx: click.Context, option: click.Parameter, value: tuple[Any, ...]) -> None:
     if value and not ctx.resilient_parsing:
         name = option.opts[0]
-        raise UsageError(f"a fleet does not accept {name}", fix=_REFUSED[name])
+        why, fix = _REFUSED[name]
+        raise UsageError(f"a fleet does not accept {name}", why=why, fix=fix)

@@ -174,6 +174,7 @@ def test_the_key_goes_to_no_host_that_only_a_file_or_an_option_names(place):
     with pytest.raises(TargetError) as caught:
         resolve(environ=ENV, **{place: EVIL})
 
+    assert ("--host" if place == "host_option" else "the target's host") in caught.value.what
     assert "POSTHOG_HOST=https://evil.test" in caught.value.fix
     assert "RECONCILER_ALLOWED_HOSTS" in caught.value.fix
 
