@@ -262,7 +262,7 @@ def test_help_imports_nothing_heavy():
     """`--help` pays for click alone."""
     code = (
         "import sys\nfrom reconciler.cli.main import run\nrun(['--help'])\n"
-        "print(*[m for m in ('httpx','jinja2','jsonschema','jsonschema_rs','yaml')"
+        "print(*[m for m in ('httpx','jinja2','json','jsonschema','jsonschema_rs','logging','yaml')"
         " if m in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run(

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import field
+from datetime import UTC, datetime
 from threading import Lock
 from typing import IO, TYPE_CHECKING
 
@@ -165,12 +166,40 @@ class Console:
 
     def start_logging(self) -> None:
         """Log warnings to stderr; `-v` logs what is retried, `-vv` every request. Never a key."""
-        handler: logging.Handler = event_log.JsonHandler()
-        if self.log_format != "json":
-            handler = logging.StreamHandler(self.err)
-            handler.setFormatter(event_log.LineFormatter())
-        handler.addFilter(redaction.RedactionFilter())
+        handler = build_log_handler(self.log_format, self.err)
         levels = {0: logging.WARNING, 1: logging.INFO}
         level = logging.ERROR if self.quiet else levels.get(self.verbose, logging.DEBUG)
         self.log.handlers[:] = [handler]
         self.log.setLevel(level)
+
+
+def build_log_handler(log_format: str, stream: IO[str]) -> logging.Handler:
+    """Return what writes the records of a log, in either format. Never a key."""
+    handler: logging.Handler = _JsonHandler()
+    if log_format != "json":
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(_LineFormatter())
+    handler.addFilter(redaction.RedactionFilter())
+    return handler
+
+
+class _JsonHandler(logging.Handler):
+    """Writes records of `logging` as `log` events of the run that has made the handler."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._run = event_log.get_run()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record, without the traceback."""
+        at = datetime.fromtimestamp(record.created, UTC)
+        facts = {"logger": record.name, "message": record.getMessage()}
+        self._run.write("log", record.levelname.lower(), at, facts)
+
+
+class _LineFormatter(logging.Formatter):
+    """Format a record as all messages begin: `warning: …`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        return f"{record.levelname.lower()}: {super().format(record)}"

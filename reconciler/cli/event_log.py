@@ -3,8 +3,6 @@
 Event names and their fields are stable (docs/ci.md). Results are on stdout, in any format.
 """
 
-import json
-import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -31,7 +29,9 @@ class Run:
         """Write one line; a log that cannot be written stops nothing."""
         if self.stream is None:
             return
-        from reconciler.planfile import codec  # noqa: PLC0415  --help does without
+        import json  # noqa: PLC0415  --help does without
+
+        from reconciler.planfile import codec  # noqa: PLC0415  as above
 
         row = {
             "at": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -57,6 +57,11 @@ def open_run() -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def get_run() -> Run:
+    """Return the run that the caller belongs to."""
+    return _current.get()
 
 
 def begin_run(
@@ -86,25 +91,3 @@ def end_run(exit_code: int) -> None:
     run = _current.get()
     emit_event("run.ended", exit_code=exit_code, **run.requests())
     run.stream = None
-
-
-class JsonHandler(logging.Handler):
-    """Writes records of `logging` as `log` events of the run that has made the handler."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._run = _current.get()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one record, without the traceback."""
-        at = datetime.fromtimestamp(record.created, UTC)
-        facts = {"logger": record.name, "message": record.getMessage()}
-        self._run.write("log", record.levelname.lower(), at, facts)
-
-
-class LineFormatter(logging.Formatter):
-    """Format a record as all messages begin: `warning: …`."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line of a record."""
-        return f"{record.levelname.lower()}: {super().format(record)}"

@@ -4,7 +4,7 @@ import logging
 import signal
 from pathlib import Path
 
-from reconciler.cli import event_log
+from reconciler.cli.console import build_log_handler
 from reconciler.cli.fleet.engine_place import find_engine
 from reconciler.cli.fleet.runner import CommandRunner
 from reconciler.cli.session import Session
@@ -13,7 +13,6 @@ from reconciler.config.settings import load_settings
 from reconciler.errors import GitError
 from reconciler.files.working_tree import find_git_root
 from reconciler.fleet.engine.worker_host import WorkerHost, WorkerOptions
-from reconciler.posthog import redaction
 
 STORE = Path(".reconciler/fleet")
 
@@ -56,11 +55,6 @@ def run_worker(session: Session, *, repo: str | None, out: str | None, concurren
 
 def _start_logging(session: Session) -> None:
     """Have the SDK log as the program does: one line each, and never a key."""
-    handler: logging.Handler = event_log.JsonHandler()
-    if session.log_format != "json":
-        handler = logging.StreamHandler(session.err)
-        handler.setFormatter(event_log.LineFormatter())
-    handler.addFilter(redaction.RedactionFilter())
     log = logging.getLogger("temporalio")
-    log.handlers[:] = [handler]
+    log.handlers[:] = [build_log_handler(session.log_format, session.err)]
     log.propagate = False
