@@ -6,6 +6,7 @@ from typing import Final
 
 MAX_EDITS: Final = 2
 _LONG_ENOUGH: Final = 5  # to be a part of another word, or a slip of a declared name
+_LISTED: Final = 20  # names in a message
 _PREFIX: Final = 3  # characters: `doc` for `doctor`
 _MAX_COMPARED: Final = 1_000  # candidates, and characters of a word: a suggestion is worth no wait
 
@@ -37,6 +38,13 @@ def _rank_candidates(word: str, candidates: Iterable[str]) -> Iterator[tuple[int
             len(folded) >= _LONG_ENOUGH and folded in other.split("_")
         ):
             yield MAX_EDITS + 1, candidate
+
+
+def list_names(names: Iterable[str]) -> str:
+    """Return the names, sorted, and the number of those for which there is no space."""
+    ordered = sorted(names)
+    more = len(ordered) - _LISTED
+    return ", ".join(ordered[:_LISTED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def find_near_miss(name: str, declared: Iterable[str]) -> str | None:

@@ -25,7 +25,7 @@ from reconciler.files.text import (
 from reconciler.files.working_tree import SETTINGS, find_git_root, read_file_inside
 from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Finding, MappingNode, Source, format_timestamp
-from reconciler.suggest import closest_match
+from reconciler.suggest import closest_match, list_names
 
 NAME: Final = SETTINGS
 FORMAT: Final = 1  # the newest version of the file that this program reads
@@ -48,7 +48,7 @@ class Settings:
 
     def select_target(self, name: str | None = None) -> Target:
         """Return the target of that name, or the only target. Raises UsageError."""
-        names = ", ".join(sorted(self.targets))
+        names = list_names(self.targets)
         if name is None:
             if len(self.targets) == 1:
                 return next(iter(self.targets.values()))

@@ -14,7 +14,7 @@ from reconciler.files.text import make_error
 from reconciler.files.working_tree import find_git_root
 from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Finding, Hold, MappingNode, SequenceNode, Source, parse_time
-from reconciler.suggest import closest_match
+from reconciler.suggest import closest_match, list_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ def _check_needs(targets: Mapping[str, Target]) -> Iterator[Finding]:
         for index, name in enumerate(target.needs):
             if name not in targets:
                 match = closest_match(name, targets)
-                fix = f'did you mean "{match}"?' if match else f"one of {', '.join(targets)}"
+                fix = f'did you mean "{match}"?' if match else f"one of {list_names(targets)}"
                 place, width = _locate_need(target, index), len(name)
                 yield make_error("R005", f'no target "{name}"', place, fix=fix, width=width)
     try:

@@ -15,6 +15,7 @@ from reconciler.git.commit_tree import LINK, CommitTree, TreeObject
 from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Finding, Severity, shorten_commit
 
+DIRTY_TREE: Final = "dirty-tree"  # code of the finding
 _SHOWN: Final = 5
 _SHA1, _SHA256 = 40, "sha256"  # digits of a SHA-1 object id, and the name of the other algorithm
 
@@ -35,7 +36,7 @@ class Differences:
             more = f" and {hidden:,} more" if hidden > 0 else ""
             differ = "file differs" if len(self.files) == 1 else "files differ"
             yield Finding(
-                "dirty-tree",
+                DIRTY_TREE,
                 Severity.NOTICE,
                 f"{len(self.files):,} {differ} from commit {shorten_commit(self.commit)}: "
                 f"{listed}{more}",

@@ -8,9 +8,11 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from reconciler.config.uncommitted import DIRTY_TREE
 from reconciler.errors import ReconcilerError
 from reconciler.files import result_files
 from reconciler.fleet import target_folder
@@ -65,11 +67,15 @@ def combine_targets(
     results: list[TargetResult] = []
     requests = WaitingRequests()
     groups = CauseGroups()
+    is_dirty = False
     for target, folder in sorted(folders.items()):
         result, details = target_folder.read_target(folder, target, mode)
         results.append(result)
         requests.add(target, details)
-        if mode is FleetMode.DRIFT and details.plan is not None:
+        if details.plan is None:
+            continue
+        is_dirty |= any(finding.code == DIRTY_TREE for finding in details.plan.findings)
+        if mode is FleetMode.DRIFT:
             groups.add(target, details.plan)
     code = worst_exit_code(result.exit_code for result in results)
     return FleetReport(
@@ -80,6 +86,7 @@ def combine_targets(
         waiting=requests.list_by_expiry(),
         exit_code=ExitCode.INTERRUPTED if interrupted else code,
         shard=shard,
+        is_dirty=is_dirty,
     )
 
 
@@ -105,9 +112,7 @@ def merge_folders(places: Sequence[Path]) -> MergedReport:
     results = sorted((*report.targets, *missing), key=lambda result: result.target)
     codes = (report.exit_code, *(part.exit_code for _, part in parts))
     code = worst_exit_code((*codes, *(result.exit_code for result in missing)))
-    merged = FleetReport(
-        report.mode, report.commit, tuple(results), report.causes, report.waiting, code
-    )
+    merged = replace(report, targets=tuple(results), exit_code=code)
     return MergedReport(merged, folders)
 
 

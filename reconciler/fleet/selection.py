@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from reconciler.errors import UsageError
-from reconciler.suggest import closest_match
+from reconciler.suggest import closest_match, list_names
 
 
 def select_targets(names: Iterable[str], patterns: Sequence[str]) -> tuple[str, ...]:
@@ -34,6 +34,6 @@ def _report_unknown(pattern: str, known: Sequence[str]) -> UsageError:
     similar = closest_match(pattern.replace("*", ""), known)
     return UsageError(
         f'no target matches "{pattern}"',
-        why=f"the targets are: {', '.join(sorted(known))}",
+        why=f"the targets are: {list_names(known)}",
         fix=f'did you mean "{similar}"?' if similar else "name targets of reconciler.yaml",
     )

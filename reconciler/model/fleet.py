@@ -159,6 +159,7 @@ class FleetReport:
     waiting: tuple[WaitingRequest, ...] = ()
     exit_code: int = 0
     shard: Shard | None = None  # None: the whole fleet, or several shards together
+    is_dirty: bool = False  # files that are not as in the commit were planned
 
 
 def worst_exit_code(codes: Iterable[int | None]) -> int:

@@ -422,3 +422,18 @@ def test_requests_of_other_hosts_are_others_even_with_the_same_id(start_sandbox,
 
     assert ["eu", "us"] == sorted(row["target"] for row in applied)
     assert ["eu", "us"] == sorted(row["target"] for row in status)
+
+
+def test_the_title_says_that_files_are_not_as_in_the_commit(fleet):
+    """The commit would be wrong; a merged report says the same."""
+    fleet = fleet()
+    clean = fleet.run("fleet", "plan").out
+    fleet.repo.write("config/more.yaml", acme.flag("b", 10, project="eu-1"))
+
+    plan = fleet.run("fleet", "plan", "--out", "kept").out
+    merged = fleet.run("fleet", "merge", "kept").out
+
+    assert "uncommitted" not in clean
+    assert "4 targets at commit" in plan.splitlines()[0]
+    assert plan.splitlines()[0].endswith(" with uncommitted changes")
+    assert plan.splitlines()[0] == merged.splitlines()[0]

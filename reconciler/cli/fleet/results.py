@@ -167,10 +167,10 @@ def _list_next_steps(
     if options is not None and options.shard is not None:
         chosen += ["--shard", options.shard]
     if ExitCode.FAILED in codes:
-        place = "--out DIR keeps what each command prints"
+        place = " (--out DIR keeps what each command prints)" if options is not None else ""
         if out is not None:
-            place = f"{format_path(session.cwd, out)}/TARGET.log has what each command printed"
-        yield f"fix what failed ({place}), then run it again"
+            place = f" ({format_path(session.cwd, out)}/TARGET.log has what each command printed)"
+        yield f"fix what failed{place}, then run it again"
     elif report.exit_code == ExitCode.INTERRUPTED:
         yield "run it again; it re-reads the live state and continues"
     if ExitCode.WAITING in codes:

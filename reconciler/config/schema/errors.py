@@ -33,6 +33,7 @@ _DIGITS: Final = re.compile(r"([-+]?)([0-9][0-9_]*)(%?)")
 _YES: Final = frozenset({"yes", "on", "y"})
 _NO: Final = frozenset({"no", "off", "n"})
 _SHOWN: Final = 60
+_LEAST: Final = frozenset({"minLength", "minItems", "minProperties"})
 _PROPERTIES: Final = re.compile(r"^(?:[!&]\S*\s+)+")  # a tag, an anchor
 
 
@@ -288,14 +289,18 @@ def _explain_pattern(error: Any, path: Any, where: Source, about: _Subject) -> I
 
 def _explain_bound(error: Any, path: Any, where: Source, about: _Subject) -> Iterator[_Row]:
     limit = error.validator_value
+    if error.validator in _LEAST and limit == 1:
+        fix = "write a value that is not empty"
+        yield "R005", f"{_format_field(path)} must not be empty", "", fix, where
+        return
     words = {
         "minimum": f"at least {limit}",
         "maximum": f"at most {limit}",
-        "minLength": "not empty" if limit == 1 else f"at least {limit} characters long",
+        "minLength": f"at least {limit} characters long",
         "maxLength": f"at most {limit} characters long",
-        "minItems": "not empty" if limit == 1 else f"at least {limit} items long",
+        "minItems": f"at least {limit} items long",
         "maxItems": f"at most {limit} items long",
-        "minProperties": "not empty",
+        "minProperties": f"at least {limit} entries long",
     }[error.validator]
     message = f"{_format_field(path)} has to be {words}"
     if error.validator in {"minimum", "maximum"}:

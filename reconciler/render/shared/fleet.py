@@ -191,6 +191,8 @@ def _read_number(summary: Mapping[str, Any], name: str) -> int:
 def describe_title(report: FleetReport) -> str:
     """Return `fleet plan: 30 targets at commit 1234567890, shard 1/3`."""
     where = f" at commit {shorten_commit(report.commit)}" if report.commit else ""
+    if report.is_dirty:
+        where += " with uncommitted changes"
     shard = report.shard
     part = f", shard {shard.index}/{shard.count}" if shard is not None else ""
     return f"fleet {report.mode}: {count(len(report.targets), 'target')}{where}{part}"

@@ -145,7 +145,7 @@ WRONG = {
     ),
     "no target": (
         "version: 1\ntargets: {}\n",
-        "R005 reconciler.yaml:2:10: `targets` has to be not empty",
+        "R005 reconciler.yaml:2:10: `targets` must not be empty",
     ),
     "unknown field": (
         "version: 1\ntargets:\n  a:\n    guardrail: {}\n",
