@@ -52,7 +52,7 @@ class FleetOptions:
         concurrency: targets at once.
         out: the folder for reports; None for a temporary one.
         format: of the report that is printed.
-        timeout_s: for one target.
+        timeout_s: for one target, with the time that `--wait` allows for approvals.
         yes: whether nobody is asked.
         engine: `local` or `temporal`; None for that of reconciler.yaml.
         detach: whether to leave the runs to the engine.
@@ -93,7 +93,7 @@ def make_command(mode: FleetMode, single: click.Command, body: Body) -> click.Co
             workers,
             own["out"],
             own["format_"],
-            own["target_timeout"],
+            own["target_timeout"] + values.get("wait_s", 0.0),
             yes,
             values.pop("engine", None),
             values.pop("detach", False),
@@ -101,13 +101,14 @@ def make_command(mode: FleetMode, single: click.Command, body: Body) -> click.Co
         return body(context.obj, given)
 
     taken = [each for each in single.params if isinstance(each, click.Option) and not each.hidden]
+    names = {each.name for each in taken}
     passed = [each for each in taken if each.name not in _OWN and not _find_reason(each)]
     summary = single.get_short_help_str(limit=1000).rstrip(".")
     return _FleetCommand(
         mode.value,
         callback=run,
         params=[
-            *_list_own_options(asks=any(each.name == "yes" for each in taken)),
+            *_list_own_options(asks="yes" in names, waits="wait_s" in names),
             *(_list_engine_options() if mode in ENGINE_MODES else ()),
             *passed,
         ]
@@ -150,8 +151,8 @@ class _FleetCommand(click.Command):
                     yield option.opts[0]
 
 
-def _list_own_options(*, asks: bool) -> Iterator[click.Parameter]:
-    """Yield the options of a fleet; those of `asks` are for commands that write."""
+def _list_own_options(*, asks: bool, waits: bool) -> Iterator[click.Parameter]:
+    """Yield the options of a fleet: `asks` if the command can write, `waits` if it has --wait."""
     yield click.Option(
         ("--shard",),
         metavar="I/N",
@@ -171,7 +172,9 @@ def _list_own_options(*, asks: bool) -> Iterator[click.Parameter]:
         default=TIMEOUT,
         show_default=True,
         metavar="DURATION",
-        help="Stop a target that takes longer; the other targets continue.",
+        help="Stop a target that takes longer, apart from --wait; the other targets continue."
+        if waits
+        else "Stop a target that takes longer; the other targets continue.",
     )
     yield click.Option(
         ("--out",),
