@@ -9,6 +9,8 @@ from reconciler.model import Payload, Spec
 
 _CONTAINERS: Final = frozenset({dict, list})  # exact types: that is what JSON has
 _SMALL: Final = 80  # bytes
+_NO_ITEMS: Final = marshal.dumps([])
+_NO_FIELDS: Final = marshal.dumps({})
 
 
 class ListedPayload(Mapping[str, Any]):
@@ -47,6 +49,8 @@ def _number_fields(names: tuple[str, ...]) -> dict[str, int]:
 
 
 def _pack(value: Any) -> Any:
+    if not value:
+        return _NO_ITEMS if value.__class__ is list else _NO_FIELDS
     try:
         packed = marshal.dumps(value)
     except ValueError:  # it holds concealed text, which is not plain text

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final
 
 from reconciler.kinds import KINDS, READ
@@ -123,10 +124,16 @@ def _is_shared(kind: str) -> bool:
 
 def build_taker(kind: Kind) -> Callable[[Payload], Payload]:
     """Return a function that reduces each listed item while other pages are being read."""
-    listed = kind.listed
+
+    @lru_cache(maxsize=256)  # the items of a listing mostly have the same fields
+    def choose(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in names if name in kind.listed)
 
     def take(payload: Payload) -> Payload:
-        kept = {n: payload[n] for n in payload if n in listed} if listed else payload
+        kept = payload
+        if kind.listed:
+            names = choose(tuple(payload))
+            kept = dict(zip(names, map(payload.__getitem__, names), strict=True))
         spec: Spec | None = None
         with suppress(*response_shapes.MALFORMED):  # reported when the collection is checked
             unnamed = kind.to_spec(kept)

@@ -169,14 +169,15 @@ class Reading:
     def list_missing(self, addresses: Collection[Address]) -> None:
         """Read the second listing of a kind if a declared object is not in the first."""
         listed = {
-            key: {READ[key[0]].identify(p) for p in items} for key, items in self.payloads.items()
+            key: set(map(kind.identify, items))
+            for key, items in self.payloads.items()
+            if (kind := READ[key[0]]).fallback_params
         }
         missing = {
-            (address.kind, references.get_scope(address))
+            (address.kind, scope)
             for address in addresses
-            if KINDS[address.kind].fallback_params
-            and (address.kind, references.get_scope(address)) in listed
-            and address.name not in listed[address.kind, references.get_scope(address)]
+            if (names := listed.get((address.kind, scope := address.parts[:-1]))) is not None
+            and address.name not in names
         }
         self._list_again(missing)
 

@@ -66,7 +66,8 @@ def _conceal_object(row: Any) -> None:
     if "scheduled_at" in row:
         row["payload"] = _conceal_below(row.get("payload"))
     for name in _INSIDE:
-        _conceal_object(row.get(name))
+        if name in row:
+            _conceal_object(row[name])
 
 
 def _redact(payloads: Any) -> Any:

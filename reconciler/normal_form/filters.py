@@ -55,7 +55,9 @@ def _drop_null(group: Any) -> Any:
 
 def normalize_filters(filters: Mapping[str, Any]) -> dict[str, Any]:
     """Return filters in normal form; applying it twice changes nothing."""
-    normal = {name: value for name, value in filters.items() if name not in DROPPED}
+    normal = dict(filters)
+    for name in DROPPED:
+        normal.pop(name, None)
     if isinstance(groups := filters.get("groups"), list):
         _set_groups(normal, groups)
     elif INDEX in normal:
@@ -109,7 +111,7 @@ def _set_groups(normal: dict[str, Any], groups: list[Any]) -> None:
 
     The server writes the flag's own aggregation into each group, and derives it from them.
     """
-    if INDEX not in normal and not any(INDEX in group for group in groups):
+    if INDEX not in normal and True not in [INDEX in group for group in groups]:
         normal["groups"] = [_normalize_group(group, None) for group in groups]
         return
     whole = normal_form_values.normalize_number(normal.get(INDEX))

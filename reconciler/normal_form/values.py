@@ -16,6 +16,7 @@ _NUMBER: Final = re.compile(r"(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?", re.ASCI
 _PLAIN_DIGITS: Final = 40  # a number with more digits is written with an exponent
 _SMALLEST: Final = -6  # and so is a number with more zeros after the point
 _LONGEST_EXPONENT: Final = 9  # digits; a longer one keeps its spelling
+_TEXTS: Final = frozenset({str})
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")  # half a character cannot be sent as UTF-8
 
 
@@ -33,7 +34,7 @@ def trim_text(value: Any) -> Any:
 def normalize_labels(values: Iterable[Any]) -> list[Any]:
     """Return tags trimmed, in lower case, sorted, each once, without blanks (contract 9.1)."""
     labels = tuple(values)
-    if all(label.__class__ is str for label in labels):
+    if _TEXTS.issuperset(map(type, labels)):
         return _normalize_texts(labels)
     return _normalize_labels(labels)
 

@@ -165,7 +165,9 @@ class _Rows:
 
     def _check_owner(self, item: Payload) -> None:
         for name in self._names:
-            owner = item.get(name)
+            if name not in item:
+                continue
+            owner = item[name]
             if isinstance(owner, str | int) and str(owner).lower() != self._id:
                 raise _TornError(f"an item has the {name} {owner}, but {self._id} was requested")
 
