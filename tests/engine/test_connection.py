@@ -1,6 +1,5 @@
 """The connection to the server: with TLS, and what is said if there is none."""
 
-import shutil
 import socket
 import ssl
 import subprocess
@@ -9,39 +8,25 @@ import threading
 from contextlib import contextmanager, suppress
 
 import pytest
+import trustme
 
 from tests.support import CLEAN
 
-CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 LIST = ("fleet", "schedule", "list")
 NO_TEMPORAL = "does not respond as Temporal without TLS does"
 
 
-def openssl(folder, *words):
-    subprocess.run(["openssl", *words], cwd=folder, env=CLEAN, capture_output=True, check=True)
+@pytest.fixture(scope="module")
+def authority():
+    """An authority that nothing on this machine trusts."""
+    return trustme.CA()
 
 
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    """An authority, and a certificate for localhost that it has signed."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl here")
-    folder = tmp_path_factory.mktemp("certificates")
-    (folder / "names").write_text("subjectAltName=DNS:localhost\n")
-    authority = ("-keyout", "authority.key", "-out", "authority.pem")
-    openssl(folder, "req", "-x509", *CURVE, "-subj", "/CN=authority", *authority)
-    openssl(folder, "req", *CURVE, "-subj", "/CN=x", "-keyout", "own.key", "-out", "request.pem")
-    signed = ("-CA", "authority.pem", "-CAkey", "authority.key", "-CAcreateserial")
-    names = ("-extfile", "names", "-in", "request.pem", "-out", "own.pem")
-    openssl(folder, "x509", "-req", *signed, *names)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def tls_port(temporal, certificates):
+def tls_port(temporal, authority):
     """A server in front of Temporal that speaks TLS: the development server does not."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates / "own.pem", certificates / "own.key")
+    authority.issue_cert("localhost").configure_cert(context)
     context.set_alpn_protocols(["h2"])
     with forwarding(temporal.address, context) as port:
         yield port
@@ -92,13 +77,17 @@ def repo(fleet):
     return made
 
 
-def test_a_server_with_tls_is_used_with_the_variables_of_the_sdk(repo, tls_port, certificates):
+def test_a_server_with_tls_is_used_with_the_variables_of_the_sdk(
+    repo, tls_port, authority, tmp_path
+):
     """The authority of its certificate is in a file."""
+    trusted = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(trusted))
     done = repo.run(
         *LIST,
         TEMPORAL_ADDRESS=f"localhost:{tls_port}",
         TEMPORAL_TLS="true",
-        TEMPORAL_TLS_SERVER_CA_CERT_PATH=str(certificates / "authority.pem"),
+        TEMPORAL_TLS_SERVER_CA_CERT_PATH=str(trusted),
     )
 
     assert (0, True) == (done.code, done.out.startswith("no schedules")), done.err
