@@ -21,7 +21,7 @@ from reconciler.cli.session import Session
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.files import result_files
 from reconciler.fleet import combine
-from reconciler.model import ExitCode, Finding, FleetMode, Severity
+from reconciler.model import ExitCode, Finding, FleetMode, Severity, join_sentences
 from reconciler.render.shared.options import RenderOptions
 
 FLEET, MERGE = "fleet", "merge"
@@ -270,7 +270,8 @@ def _try(session: Session, report: Callable[[], None]) -> None:
     except (ReconcilerError, OSError) as error:
         what = getattr(error, "what", None) or f"{type(error).__name__}: {error}"
         why, fix = getattr(error, "why", ""), getattr(error, "fix", "")
-        message = ". ".join(part for part in (what, why, fix) if part)
+        reason = f"{what}: {why}" if why else what
+        message = join_sentences(reason, fix)
         session.warn(message)
         build = session.build
         if build is not None and build.prints_findings:

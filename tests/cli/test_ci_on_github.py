@@ -415,3 +415,14 @@ def test_drift_that_was_not_asked_for_closes_no_issue(repo, code_host, github):
     assert ["drift"] == [json.loads(body)["event"] for _, _, body in code_host.hooks]
     last = "No drift of what was asked for. 2 resources match or are left out."
     assert (0, last) == (filtered.code, filtered.out.rstrip().rsplit("\n", 1)[1])
+
+
+def test_outside_of_a_build_the_comment_is_a_warning_in_one_sentence(repo):
+    """The result does not depend on it."""
+    done = repo.run("ci", "run", "--comment", "validate")
+
+    assert 0 == done.code
+    assert (
+        "warning: this is not a build of GitHub or GitLab: neither GITHUB_ACTIONS nor GITLAB_CI is "
+        "set; run it in a workflow or pipeline, or leave --comment and --issue out"
+    ) in " ".join(done.err.split())
