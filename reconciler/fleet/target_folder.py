@@ -173,10 +173,11 @@ def _find_first_problem(result: TargetResult, details: TargetDetails) -> Problem
     if result.error is not None:
         state = result.error.state
     problems = [_describe_finding(finding, state) for finding in dict.fromkeys(errors)]
+    known = {finding.address for finding in errors}  # their changes fail for the same reason
     problems += [
         outcome.problem if outcome.problem is not None else _describe_outcome(outcome)
         for outcome in details.outcomes
-        if outcome.result in _BAD_RESULTS
+        if outcome.result in _BAD_RESULTS and outcome.address not in known
     ]
     if not problems:
         return None

@@ -190,7 +190,19 @@ def test_a_plan_that_cannot_be_applied_says_why_in_the_line_of_its_target(fleet)
     done = fleet.run("fleet", "plan", "--target", "eu-1")
 
     (line,) = (line for line in done.err.splitlines() if line.startswith("✗ eu-1: "))
-    assert 'no project is called "Nowhere"' in line
+    assert 'no project is called "Nowhere" (' in line
+
+
+def test_an_apply_counts_what_the_plan_refused_once(fleet):
+    """As an error of the plan, not also as the outcome of the same change."""
+    fleet = fleet()
+    fleet.repo.write("config/more.yaml", acme.flag("b", project="Web", name="x"))
+
+    done = fleet.document("fleet", "apply", "--yes", "--target", "eu-1", code=1)
+
+    (row,) = done["targets"]
+    assert (1, True) == (row["summary"]["failed"], "more.yaml:1:1: " in row["error"]["what"]), row
+    assert "more)" not in row["error"]["what"]
 
 
 def test_shards_merge_to_the_document_of_one_run(fleet):
@@ -428,7 +440,7 @@ def test_the_title_says_that_files_are_not_as_in_the_commit(fleet):
     """The commit would be wrong; a merged report says the same."""
     fleet = fleet()
     clean = fleet.run("fleet", "plan").out
-    fleet.repo.write("config/more.yaml", acme.flag("b", 10, project="eu-1"))
+    fleet.repo.write("config/more.yaml", acme.flag("b", 10))
 
     plan = fleet.run("fleet", "plan", "--out", "kept").out
     merged = fleet.run("fleet", "merge", "kept").out
