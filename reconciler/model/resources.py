@@ -43,6 +43,16 @@ class Resource:
     lifecycle: Lifecycle = Lifecycle()
     id: str | None = None  # metadata.id: distinguishes two live objects with one name
     origin: WrittenMapping = field(default=_NOWHERE, compare=False, repr=False)
+    may_refer: bool = field(  # False: it names no other resource
+        default=True, init=False, compare=False, repr=False
+    )
+
+    def mark_unreferring(self) -> None:
+        """Note that neither the spec nor what is written names another resource: most do not.
+
+        The note is of this object only: a copy with another spec may refer to something.
+        """
+        object.__setattr__(self, "may_refer", False)
 
     @property
     def written(self) -> Spec:

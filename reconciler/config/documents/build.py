@@ -179,6 +179,8 @@ def build_resource(written: ParsedDocument, findings: list[Finding]) -> Resource
         id=str(metadata["id"]) if "id" in metadata else None,
         origin=WrittenMapping(written_spec),
     )
+    if not kind.refers(written_spec) and not kind.refers(spec):
+        resource.mark_unreferring()
     if "projects" in metadata:
         selectors, source = metadata["projects"], metadata.value_source("projects")
         places = tuple(selectors.value_source(index) for index in range(len(selectors)))

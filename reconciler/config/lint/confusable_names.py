@@ -138,6 +138,8 @@ class _Mention:
 
 def _list_mentions(resources: Iterable[Built]) -> Iterator[_Mention]:
     for resource, document, kind in resources:
+        if not resource.may_refer:
+            continue
         for reference, path, name in kind.list_references(resource.written):
             if isinstance(name, str):
                 scope = (reference.kind, resource.address.parts[:1])

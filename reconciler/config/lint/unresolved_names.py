@@ -61,11 +61,11 @@ def find_near_misses(
     }
     matches: dict[tuple[str, str, str], str | None] = {}
     compared = 0
-    sound: set[tuple[Scope, str, str | None]] = set()  # scopes whose own names are no typo
+    sound: set[tuple[str, str, str | None]] = set()  # scopes whose own names are no typo
     for resource, document, kind in built:
         organization = resource.address.organization
-        scope = (kind.scope, organization, document["metadata"].get("project"))
-        if scope in sound and not kind.refers(resource.written):
+        scope = (kind.name, organization, document["metadata"].get("project"))
+        if scope in sound and not resource.may_refer:
             continue
         sound.add(scope)
         for named, name, path in _list_references(resource, document["metadata"], kind):

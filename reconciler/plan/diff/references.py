@@ -43,13 +43,13 @@ def resolve_names(
     names = _KnownNames(picked, desired, live)
     edges: dict[Address, list[Address]] = defaultdict(list)
     findings: list[Finding] = []
-    needed_by_scope: dict[tuple[Scope, tuple[str, ...]], list[Address]] = {}  # where all is known
+    needed_by_scope: dict[tuple[str, tuple[str, ...]], list[Address]] = {}  # where all is known
     for address, resource in picked.resources.items():
         if resource.lifecycle.absent:
             continue
         kind = KINDS[address.kind]
-        scope = (kind.scope, address.parts[:-1])
-        refers = bool(kind.part_of) or kind.refers(resource.spec)
+        scope = (kind.name, address.parts[:-1])
+        refers = bool(kind.part_of) or (resource.may_refer and kind.refers(resource.spec))
         if not refers and scope in needed_by_scope:
             if needed_by_scope[scope]:
                 edges[address] = needed_by_scope[scope]
@@ -77,7 +77,7 @@ def respell_references(picked: Declared, live: Live, later: Declared | None = No
     respelled = {}
     for address, resource in picked.resources.items():
         kind, spec = KINDS[address.kind], resource.spec
-        for reference in kind.references if kind.refers(spec) else ():
+        for reference in kind.references if resource.may_refer and kind.refers(spec) else ():
             spec = map_values(spec, reference.path, spelling.build_speller(reference, address))
         if spec is not resource.spec:
             respelled[address] = replace(resource, spec=kind.canonical(spec))
@@ -104,7 +104,8 @@ def list_id_references(addresses: Collection[Address], *sides: Declared | None) 
         for side in sides
         if side is not None
         for address in addresses
-        if (resource := side.resources.get(address)) is not None and not resource.lifecycle.absent
+        if (resource := side.resources.get(address)) is not None and resource.may_refer
+        if not resource.lifecycle.absent
         for reference, _, name in KINDS[address.kind].list_references(resource.spec)
         if reference.takes_ids
     }

@@ -1,6 +1,7 @@
 """Paths become resources: addresses, normal forms, duplicates, references, warnings."""
 
 import gc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -420,3 +421,14 @@ def test_places_are_not_looked_for_where_nothing_is_wrong(folder):
     assert flag.written.places._rows is None
     assert flag.locate(("filters", "groups", 0)).line == 6
     assert flag.written.places._rows is not None
+
+
+def test_only_what_names_nothing_else_is_passed_over_in_the_search_for_references(folder):
+    """The note does not outlive the spec: a copy with another one may name something."""
+    role = "kind: Role\nmetadata: {organization: acme, name: %s}\nspec: {members: [%s]}\n"
+    folder.write({"a.yaml": f"{role % ('A', '')}---\n{role % ('B', 'a@acme.test')}"})
+
+    empty, full = folder.load().declared.resources.values()
+
+    assert (empty.may_refer, full.may_refer) == (False, True)
+    assert replace(empty, spec=full.spec).may_refer
