@@ -29,7 +29,7 @@ _REFUSED: Final[Mapping[str, tuple[str, str]]] = {  # why, and what to do
         "run `reconciler drift --patch` for each",
     ),
     "--report": (
-        "the report of each target needs a folder of its own",
+        "the report of each target needs its own folder",
         "write --out DIR, which keeps the report of each target in DIR/TARGET",
     ),
     "--zoom": (
