@@ -172,7 +172,7 @@ MUTANTS = [
            "return _respell_json(value) if isinstance(value, str)",
            "return value if isinstance(value, str)", VALUES),
     mutant("keys that the next save removes are sent", "normal_form/filters.py",
-           "for name, value in filters.items() if name not in DROPPED}", "for name, value in filters.items()}", VALUES),
+           "for name in DROPPED:\n        normal.pop(name, None)", "", VALUES),
     mutant("an inserted item changes all of them", "plan/diff/three_way.py",
            "return replace(_build_change(resource, Action.UPDATE, fields, live), lists=lists)",
            "return _build_change(resource, Action.UPDATE, fields, live)", VALUES),
