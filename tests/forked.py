@@ -4,6 +4,7 @@ They are for signals, terminals, kills and scripts. What belongs to the start of
 tested with the console script (`tests.support.SCRIPT`).
 """
 
+import faulthandler
 import gc
 import inspect
 import io
@@ -31,6 +32,7 @@ from reconciler.__main__ import main
 # What other processes load: the sandbox, and workers on Temporal.
 _ELSEWHERE = ("reconciler.sandbox", "reconciler.fleet.engine")
 _CRASHED = 70
+_HANGS_S = 50  # no command of a test takes so long: it says where it is
 _CLIENT = """\
 #!{python} -IS
 import json, os, socket, sys
@@ -99,6 +101,7 @@ def _become(arguments, streams, folder, environ, *, leads_session=False, prepare
         os.environ.update(environ)
         time.tzset()
         _restore_defaults()
+        faulthandler.dump_traceback_later(_HANGS_S, file=2)
         if prepare is not None:
             prepare()
         sys.argv = ["reconciler", *arguments]
