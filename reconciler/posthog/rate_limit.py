@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from itertools import takewhile
-from threading import Lock
+from threading import Condition, Lock
 from typing import Final
 
 from reconciler.lazy_dataclass import dataclass
@@ -57,6 +57,7 @@ class RateLimiter:
         self._in_flight = 0  # turns whose response has not arrived
         self._paused_until = -math.inf
         self._lock = Lock()  # guards the windows and the number of turns in flight
+        self._released = Condition(self._lock)
         self._turn = Lock()  # held while waiting: other threads wait for this lock
 
     def acquire(
@@ -72,7 +73,7 @@ class RateLimiter:
             while wait := self._take_turn():
                 if stopped() or self._clock() + wait > give_up:
                     return wait
-                self._sleep(min(wait, _SLICE_S))
+                self._wait(min(wait, _SLICE_S))
         return 0.0
 
     def release(self) -> None:
@@ -82,6 +83,7 @@ class RateLimiter:
             self._in_flight -= 1
             for window in self._windows:
                 window.add(now, 1)
+            self._released.notify()
 
     def compute_wait_s(self) -> float:
         """Return the seconds until the next turn, without taking it."""
@@ -138,6 +140,15 @@ class RateLimiter:
             ):
                 window.turns = min(window.turns, max(1, turns))
 
+    def _wait(self, seconds: float) -> None:
+        """Wait until time may have freed a turn; only a response frees one that is in flight."""
+        with self._lock:
+            now = self._clock()
+            if any(window.awaits_response(now, self._in_flight) for window in self._windows):
+                self._released.wait(seconds)
+                return
+        self._sleep(seconds)
+
     def _take_turn(self) -> float:
         with self._lock:
             now = self._clock()
@@ -162,12 +173,20 @@ class _Window:
 
     def compute_wait_s(self, now: float, in_flight: int) -> float:
         """Return the seconds until a turn is free, if the responses in flight arrive now."""
-        excess = self.count(now) + in_flight - self.turns
+        excess = self._count_excess(now, in_flight)
         if excess < 0:
             return 0.0
         if excess >= len(self._times):
             return self._span_s
         return self._times[excess] + self._span_s - now
+
+    def awaits_response(self, now: float, in_flight: int) -> bool:
+        """Return whether no turn gets free before a response in flight arrives."""
+        return self._count_excess(now, in_flight) >= len(self._times)
+
+    def _count_excess(self, now: float, in_flight: int) -> int:
+        """Return the turns over the limit if one more were taken, minus one."""
+        return self.count(now) + in_flight - self.turns
 
     def count(self, now: float) -> int:
         """Return the responses within the span."""

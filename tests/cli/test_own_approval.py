@@ -1,12 +1,11 @@
 """Self-approval by proxy: the pipeline files, and the author of the commit approves."""
 
-import threading
-
 import pytest
 
-from tests import acme, support
+from tests import acme
 from tests.factories import gated
 from tests.integration.test_past_requests import REQUESTS
+from tests.integration.test_waiting import deciding
 
 
 def committed(repo, by, message="change", trailers=""):
@@ -150,15 +149,8 @@ def test_a_vote_below_quorum_is_told_by_plan(world):
 def test_while_it_waits_the_run_says_it_itself(world):
     """A note on what was approved in the same run."""
     repo = office(world)
-
-    def vote():
-        support.awaited(lambda: repo.sandbox.call("GET", REQUESTS, token="phx_alice")[1]["results"])
-        approve(repo, "bob")
-
-    hand = threading.Thread(target=vote)
-    hand.start()
+    repo.time = deciding(repo, 20, call=lambda repo: approve(repo, "bob"))
     done = repo.run("apply", "--yes", "--wait", "1m", "--format", "json")
-    hand.join()
 
     row = next(row for row in done.json["results"] if row["address"].endswith("/b"))
     assert (0, "done") == (done.code, row["outcome"])

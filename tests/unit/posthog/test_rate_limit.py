@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from reconciler.posthog import rate_limit
 from reconciler.posthog.rate_limit import KeyRateLimit, RateLimiter
+from tests.support import awaited
 from tests.unit.posthog.servers import Time
 
 
@@ -188,6 +189,21 @@ def test_a_turn_that_is_under_way_stays_taken():
     rate_limiter.release()
     assert rate_limiter.acquire() == 0.0
     assert time.now == 2060.25
+
+
+def test_no_time_is_slept_before_the_response_that_frees_a_turn():
+    """The turn is free a minute after it, whenever that is."""
+    time = Time()
+    rate_limiter = RateLimiter(1, 10, clock=time.clock, sleep=time.sleep)
+    assert rate_limiter.acquire() == 0.0
+    waiting = threading.Thread(target=rate_limiter.acquire, daemon=True)
+    waiting.start()
+    awaited(rate_limiter.compute_pause_s)
+
+    assert time.slept == []
+    rate_limiter.release()
+    waiting.join()
+    assert sum(time.slept) == pytest.approx(60.25)
 
 
 def test_what_another_process_has_sent_counts_once():
