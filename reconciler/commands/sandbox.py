@@ -42,7 +42,11 @@ def _check_option(_ctx: click.Context, option: click.Parameter, value: str | Non
     help="The generation of PostHog's API.",
 )
 @click.option(
-    "--latency", type=click.IntRange(0), default=0, metavar="MS", help="Answer after this time at the earliest."
+    "--latency",
+    type=click.IntRange(0),
+    default=0,
+    metavar="MS",
+    help="Answer after this time at the earliest.",
 )
 @click.option(
     "--rate-limit",

@@ -100,7 +100,8 @@ MUTANTS = [
     mutant("let a plan that apply refuses end as a success", "plan/guardrails/apply_refusals.py",
            "        return ExitCode.REFUSED\n", "        return 0\n", AGREED),
     mutant("call what somebody added to a role our own work", "plan/diff/three_way.py",
-           "if not base_items & desired_items <= live_items <= base_items | desired_items:", "if False:", WAITING),
+           "return Cause.INTENT if live ^ desired <= base ^ desired else Cause.DRIFT",
+           "return Cause.INTENT", WAITING),
     # the write protocol
     mutant("write without an intent in the journal", "apply/change_writer.py",
            'self._tools.journal.intend("write", **facts)', "pass", KILLS),

@@ -120,6 +120,26 @@ def test_what_was_carried_out_is_done_whatever_the_answer(world, odd):
     assert not apply(repo).made.writes
 
 
+def test_an_answer_that_is_silent_on_a_field_does_not_confirm_that_it_is_null(world):
+    """Nothing was carried out; what is silent has no value, as what was sent."""
+    roles = [{"name": "Team", "members": []}]
+    repo = world(acme.seed(roles=roles, settings={"default_role": "Team"}))
+    repo.write("all.yaml", acme.document("Organization", {"default_role": None}))
+    organization = repo.sandbox.call("GET", "/api/organizations/@current/", token="phx_ci")[1]
+    answered(repo, "before", {"code": 200, "body": _without(organization, "default_role_id")})
+
+    ran = apply(repo)
+
+    (row,) = ran.rows.values()
+    assert ("failed", "unknown") == (row.result, row.detail)
+    spoil(repo)
+    assert {Result.DONE} == {row.result for row in apply(repo).rows.values()}
+
+
+def _without(body, name):
+    return {key: value for key, value in body.items() if key != name}
+
+
 @pytest.mark.parametrize("status", [404, 410])
 def test_a_404_about_what_is_there_is_a_failure(world, status):
     """It was read a moment before, and can be read a moment later: neither gone nor done."""

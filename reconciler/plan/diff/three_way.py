@@ -223,7 +223,8 @@ def _to_set(value: Any) -> set[Any]:
 def _find_cause_of_set(base: set[Any], live: set[Any], desired: set[Any]) -> Cause:
     """Return which side changed a set, item by item; two sides cannot disagree on one item.
 
-    If somebody added or removed an item in PostHog, the list is drift, whatever the files add.
+    A set between the base and the files is the files' change, written in part. If somebody added
+    or removed an item in PostHog, the list is drift, whatever the files add.
     """
     return Cause.INTENT if live ^ desired <= base ^ desired else Cause.DRIFT
 
@@ -261,22 +262,8 @@ def find_cause(base: Any, live: Any, desired: Any, *, is_decided: bool = False) 
 def find_causes(
     resource: Resource, base: Resource, live: LiveResource | None
 ) -> Mapping[str, Cause]:
-    """Return which side changed each field since the base, where live differs from the files.
-
-    A set between the base and the files is the files' change, written in part. A set with other
-    items was changed in PostHog, too.
-    """
-    sets = KINDS[resource.address.kind].sets
-    cause_by_path = {}
-    for field in compare_resource(resource, base, live).fields:
-        cause_by_path[field.path] = field.cause
-        if field.path in sets and field.cause is Cause.INTENT:
-            base_items, live_items, desired_items = map(
-                _to_set, (field.base, field.live, field.desired)
-            )
-            if not base_items & desired_items <= live_items <= base_items | desired_items:
-                cause_by_path[field.path] = Cause.CONFLICT
-    return cause_by_path
+    """Return which side changed each field since the base, where live differs from the files."""
+    return {field.path: field.cause for field in compare_resource(resource, base, live).fields}
 
 
 def find_removals(
