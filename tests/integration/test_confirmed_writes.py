@@ -136,6 +136,21 @@ def test_an_answer_that_is_silent_on_a_field_does_not_confirm_that_it_is_null(wo
     assert {Result.DONE} == {row.result for row in apply(repo).rows.values()}
 
 
+def test_a_soft_delete_is_not_done_if_the_answer_shows_the_flag_as_it_was(world):
+    """PostHog answers an update with the flag: with a field that says so if it is deleted."""
+    web = {"name": "Web", "id": 1, "feature_flags": [acme.live_flag("gone", 10)]}
+    repo = world(acme.seed(projects=[web]))
+    repo.write("all.yaml", absent(acme.flag("gone")))
+    listed = repo.sandbox.call("GET", "/api/projects/1/feature_flags/", token="phx_ci")[1]
+    answered(repo, "before", {"code": 200, "body": listed["results"][0]})
+
+    ran = apply(repo)
+
+    assert ("failed", "unknown") == (ran.rows["gone"].result, ran.rows["gone"].detail)
+    spoil(repo)
+    assert {"gone": "done"} == apply(repo).results()
+
+
 def _without(body, name):
     return {key: value for key, value in body.items() if key != name}
 
