@@ -101,7 +101,7 @@ def _write_value(field: "dataclasses.Field[Any]", scope: dict[str, Any]) -> tupl
 def _write_assignment(
     cls: Any, name: str, value: str, scope: dict[str, Any], *, frozen: bool
 ) -> str:
-    """Return the statement that sets a field, past the `__setattr__` of what never changes."""
+    """Return the statement that sets a field; frozen objects refuse an ordinary assignment."""
     if not frozen:
         return f"self.{name} = {value}"
     slot = getattr(cls, name, None)

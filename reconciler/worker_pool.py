@@ -44,7 +44,7 @@ def open_pool(workers: int, name: str) -> Iterator[ThreadPoolExecutor]:
     with start_pool(workers, name) as pool:
         try:
             yield pool
-        except BaseException:  # also KeyboardInterrupt: do not wait for queued tasks
+        except BaseException:  # also KeyboardInterrupt: queued tasks do not delay it
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 

@@ -56,7 +56,7 @@ def shared_sandbox(start_sandbox):
 
 @pytest.fixture(scope="session")
 def program():
-    """The program for scripts: a file `reconciler` in a folder of its own."""
+    """An executable `reconciler` for scripts."""
     with program_for_scripts() as executable:
         yield executable
 

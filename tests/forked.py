@@ -1,4 +1,4 @@
-"""The program in processes of its own that need not import it: forked with everything loaded.
+"""Run the program in forked processes, in which all modules are imported already.
 
 They are for signals, terminals, kills and scripts. What belongs to the start of Python itself is
 tested with the console script (`tests.support.SCRIPT`).

@@ -127,7 +127,7 @@ RULES: Final[tuple[Statement, ...]] = (
     *describe_g3_answer(
         "rules.removed_again",
         "20",
-        ("status", "Where there is no rule, null is 204 too.", "status", _NO_CONTENT),
+        ("status", "Removing a rule that does not exist: 204.", "status", _NO_CONTENT),
     ),
 )
 

@@ -115,7 +115,7 @@ class WaitingRequest:
         address: of the resource.
         id: of the change request; None for a plan whose `apply` would file one.
         waiting_for: emails of the people who can still approve.
-        expires_at: ISO 8601; None if it is not known or there is no request yet.
+        expires_at: ISO 8601; None if it is not known, or no request is filed yet.
         quorum: how many approvals are required; None if it is not known.
         approved_by: emails of the people who have approved.
         url: its page in PostHog.

@@ -1,4 +1,4 @@
-"""Give sockets a total deadline, one response for each request, and a certain end.
+"""Give sockets a total deadline, and one response for each request; close all of them at the end.
 
 The timeouts of the HTTP library count per read: a server that sends a byte each half second could
 hold a call for hours, in the headers too. And the library keeps bytes that follow a response for
@@ -41,7 +41,7 @@ class Deadline:
         return left if timeout is None else min(left, timeout)
 
     def hold(self, inner: httpcore.NetworkStream) -> "Stream":
-        """Make an open socket keep this deadline; RuntimeError, and it is closed, after the end."""
+        """Make an open socket keep this deadline; RuntimeError, and it is closed, after `close`."""
         stream = Stream(inner, self)
         with self._lock:
             if not self._is_closed:

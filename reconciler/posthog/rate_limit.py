@@ -77,7 +77,7 @@ class RateLimiter:
         return 0.0
 
     def release(self) -> None:
-        """Count a turn from now on: its response has arrived, or is not waited for any longer."""
+        """Count a turn from now on: its response has arrived, or nobody waits for it any more."""
         with self._lock:
             now = self._clock()
             self._in_flight -= 1
@@ -199,7 +199,7 @@ class _Window:
         return sum(1 for time_ in takewhile(lambda each: each >= start, reversed(self._times)))
 
     def add(self, now: float, turns: int) -> None:
-        """Count so many responses that arrive now."""
+        """Count responses that arrive now."""
         self._times.extend([now] * turns)
 
 

@@ -1,4 +1,4 @@
-"""What the commands of the engine say where there is no engine: no server is started here."""
+"""Commands of the engine without a server: each error says what is missing."""
 
 import pytest
 

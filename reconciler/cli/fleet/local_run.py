@@ -44,7 +44,9 @@ def open_folder(session: Session, out: str | None, targets: Collection[str]) -> 
         return Path(session.cleanup.enter_context(temporary))
     folder = session.cwd / out
     results.prepare_out(folder, out, targets)
-    (folder / combine.FLEET).unlink(missing_ok=True)  # nobody takes it for that of a killed run
+    (folder / combine.FLEET).unlink(
+        missing_ok=True
+    )  # a killed run must not leave the report of an earlier one
     return folder
 
 
@@ -85,7 +87,9 @@ def show_ended(session: Session, mode: FleetMode, lines: Lines, folder: Path) ->
     """Print how a target has ended, by the report in its folder."""
     ended = target_folder.read_result(folder, folder.name, mode)
     if mode is not FleetMode.VALIDATE and ended.exit_code in {ExitCode.FAILED, ExitCode.REFUSED}:
-        ended, _ = target_folder.read_target(folder, folder.name, mode)  # its plan has the reason
+        ended, _ = target_folder.read_target(
+            folder, folder.name, mode
+        )  # the report of its plan says why
     facts = {
         "target": ended.target,
         "exit_code": ended.exit_code,

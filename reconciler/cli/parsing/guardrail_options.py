@@ -72,26 +72,28 @@ def lifts(command: Callable[..., Any]) -> Callable[..., Any]:
             is_flag=True,
             help="A commit may be older than its branch, or than what was applied last.",
         ),
-        click.option(
-            "--allow-destroy",
-            multiple=True,
-            callback=_require_exact,
-            shell_complete=options.complete("addresses"),
-            metavar="ADDRESS",
-            help="This protected resource may be deleted; repeatable.",
+        _build_address_option(
+            "--allow-destroy", "This protected resource may be deleted; repeatable."
         ),
-        click.option(
+        _build_address_option(
             "--allow-lockout",
-            multiple=True,
-            callback=_require_exact,
-            shell_complete=options.complete("addresses"),
-            metavar="ADDRESS",
-            help="This organization may shut out people whose email domain is not verified; "
-            "repeatable.",
+            "This organization may shut out people whose email domain is not verified; repeatable.",
         ),
     ):
         command = add(command)
     return command
+
+
+def _build_address_option(name: str, text: str) -> Callable[..., Any]:
+    """Return a decorator that adds an option for exact addresses."""
+    return click.option(
+        name,
+        multiple=True,
+        callback=_require_exact,
+        shell_complete=options.complete("addresses"),
+        metavar="ADDRESS",
+        help=text,
+    )
 
 
 def _collect(command: Callable[..., Any]) -> Callable[..., Any]:

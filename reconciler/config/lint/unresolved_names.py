@@ -61,7 +61,7 @@ def find_near_misses(
     }
     matches: dict[tuple[str, str, str], str | None] = {}
     compared = 0
-    sound: set[tuple[str, str, str | None]] = set()  # scopes whose own names are no typo
+    sound: set[tuple[str, str, str | None]] = set()  # scopes in which no likely typo was found
     for resource, document, kind in built:
         organization = resource.address.organization
         scope = (kind.name, organization, document["metadata"].get("project"))

@@ -1,4 +1,4 @@
-"""Find out why a server cannot be reached, in words for people: the SDK's error is for its authors.
+"""Explain why a server cannot be reached: the error of the SDK is written for its developers.
 
 Only called after a connection has failed: it opens another one, and sends nothing.
 """
@@ -24,7 +24,7 @@ class TlsSettings:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Why there is no connection, and what to do."""
+    """Hold why there is no connection, and what to do."""
 
     why: str
     fix: str
@@ -50,7 +50,7 @@ def diagnose_address(address: str, tls: TlsSettings | None) -> Diagnosis:
 
 
 def _diagnose_server(connection: socket.socket, host: str, tls: TlsSettings | None) -> Diagnosis:
-    """Return why a server that accepts connections is of no use."""
+    """Return why a server that accepts connections cannot be used."""
     if tls is None:
         return Diagnosis(
             "a server is there, but does not respond as Temporal without TLS does",

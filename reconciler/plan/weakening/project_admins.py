@@ -122,8 +122,8 @@ def _find_gains(
 ) -> tuple[set[str], set[str]]:
     """Return who becomes an admin, and who does only by the rules, in any possible mode.
 
-    Somebody who only gets a level above all rules does not become one by them: that is a
-    possible weakening of its own.
+    Somebody who only gets a level above all rules does not count: that is reported as a possible
+    weakening.
     """
     organization = address.organization
     old, ruled, new = states

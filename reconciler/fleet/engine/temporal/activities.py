@@ -29,7 +29,7 @@ _EXPECTED: Final = ApplicationErrorCategory.BENIGN  # nothing that the log of a 
 _NO_KEY: Final = "none"  # of targets whose key no worker has: their runs say so
 _BEAT_S: Final = 1.0
 _QUEUED_BEAT_S: Final = 4.0  # hundreds of runs may wait for their turn
-_UNHEARD_S: Final = 3.0  # a worker that dies may have sent for so long since its last heartbeat
+_UNHEARD_S: Final = 3.0  # so long may a worker send requests after its last heartbeat
 _LEASE_S: Final = 5.0  # until a worker knows that it holds a lease that it has just taken
 _STARTS_S: Final = 30.0  # until a target that is needed is started
 
@@ -46,7 +46,7 @@ class Activities:
         self.queue = f"{shared_queue}/{uuid4().hex}"  # of this worker, whom only it serves
         self.stopping = asyncio.Event()
         self._held: dict[str, asyncio.Event] = {}
-        self._holders: dict[str, asyncio.Future[str]] = {}  # of leases, while a call finds them out
+        self._holders: dict[str, asyncio.Future[str]] = {}  # of leases that are being looked up
 
     @activity.defn(name=workflows.CLAIM_KEY)
     async def claim_key(self, request: RunRequest) -> str:
@@ -57,7 +57,7 @@ class Activities:
         return await _with_heartbeats(self._find_holder(key or _NO_KEY))
 
     async def _find_holder(self, key: str) -> str:
-        """Return the queue of the worker that holds a lease; all who ask meanwhile share it."""
+        """Return the queue of the worker that holds a lease; concurrent calls share one lookup."""
         holder = self._holders.get(key)
         if holder is None:
             now = activity.info().current_attempt_scheduled_time

@@ -82,7 +82,7 @@ async def connect(connection: Connection) -> Client:
 
 
 async def _require_namespace(client: Client) -> None:
-    """Raise EngineError if the server does not have the namespace; some keys may not ask."""
+    """Raise EngineError if the server does not have the namespace, as far as it says so."""
     request = DescribeNamespaceRequest(namespace=client.namespace)
     try:
         await client.workflow_service.describe_namespace(request)
