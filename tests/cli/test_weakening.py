@@ -228,3 +228,24 @@ def test_an_approver_who_is_missing_can_be_brought_while_the_request_waits(world
     } == outcomes
     request = first.json["results"][0]["change_request"]
     assert 0 == repo.run("requests", "approve", request, "--yes", token="phx_bob").code
+
+
+@pytest.mark.parametrize(("from_", "to"), [("A", "B"), ("B", "A")])
+def test_an_approver_who_changes_roles_can_approve_at_every_moment(world, from_, to):
+    """The person joins the new role before the old one is left, whatever the names."""
+    approvers = {"quorum": 1, "users": [], "roles": ["A", "B"]}
+    gate = acme.policy("feature_flag.enable", approver_config=approvers)
+    held = {from_: ["alice@acme.test", "bob@acme.test"], to: ["carol@acme.test"]}
+    roles = [{"name": name, "members": people} for name, people in held.items()]
+    repo = world(acme.seed(projects=[factories.project(policies=[gate])], roles=roles))
+    after = {from_: ["alice@acme.test"], to: ["bob@acme.test", "carol@acme.test"]}
+    repo.write(
+        "all.yaml",
+        *(acme.document("Role", {"members": people}, name=name) for name, people in after.items()),
+    )
+    repo.sandbox.clear()
+
+    done = repo.run("apply", "--yes", "--concurrency", "1")
+
+    assert done.code == 0, done.err
+    assert [row["method"] for row in repo.sandbox.writes()] == ["POST", "DELETE"]

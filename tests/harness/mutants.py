@@ -302,7 +302,7 @@ MUTANTS = [
            "        if move.leaves or move.change not in last:\n            yield policy, move.change\n",
            "        yield move.change, policy\n", REST),
     mutant("somebody is shut out of one way before the other is open", "plan/weakening/change_order.py",
-           "            if gains not in last:\n", "            if False:\n", REST),
+           "            if gains not in last:\n", "            if False:\n", WEAKER),
     mutant("a list that two sides moved is a conflict", "plan/diff/three_way.py",
            "if format_path(path) in kind.sets and", "if False and", THREE_WAY),
     mutant("whatever lies between base and files was begun", "plan/weakening/partial_apply.py",
