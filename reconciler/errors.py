@@ -302,3 +302,18 @@ class ThrottledError(ApiError):
 
 class ServerError(ApiError):
     """5xx: PostHog failed."""
+
+
+def explain_refusal(error: BaseException, *, otherwise: str = "") -> str:
+    """Return in a few words why the system refused a file, a folder or a connection.
+
+    Args:
+        error: what was raised.
+        otherwise: the reason if the system gives none; the text of the error if not given.
+
+    """
+    if isinstance(error, FileExistsError):
+        return "there is a file where a folder is needed"
+    if isinstance(error, NotADirectoryError):
+        return "a part of the path is a file, not a folder"
+    return getattr(error, "strerror", None) or otherwise or str(error)

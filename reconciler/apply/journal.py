@@ -10,7 +10,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, Final, Self
 
-from reconciler.errors import JournalError
+from reconciler.errors import JournalError, explain_refusal
 from reconciler.operating_system import BINARY, NO_FOLLOW
 
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | NO_FOLLOW | BINARY
@@ -108,6 +108,6 @@ class Journal:
     def _make_error(self, error: OSError, state: str) -> JournalError:
         return JournalError(
             f"the journal {self.path} cannot be written",
-            why=error.strerror or str(error),
+            why=explain_refusal(error),
             state=state,
         )

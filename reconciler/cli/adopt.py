@@ -14,7 +14,7 @@ from reconciler.cli.session import Session
 from reconciler.config.edit import writer
 from reconciler.config.edit.adopt import DocumentEdit, Patch
 from reconciler.config.edit.documents import SkippedEdit
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, explain_refusal
 from reconciler.files import excerpts
 from reconciler.git import repository
 from reconciler.git.commit_tree import CommitTree
@@ -106,7 +106,7 @@ def _write(patch: Patch) -> None:
     except OSError as error:
         raise ReconcilerError(
             f"{patch.file} cannot be removed",
-            why=error.strerror or str(error),
+            why=explain_refusal(error),
             state="files before it are written, those after it are not",
             fix="git diff shows what was written; to adopt again is safe",
         ) from error

@@ -7,7 +7,7 @@ import click
 
 from reconciler.cli.parsing import guardrail_options
 from reconciler.cli.session import Session
-from reconciler.errors import ConfigError, ReconcilerError
+from reconciler.errors import ConfigError, ReconcilerError, explain_refusal
 from reconciler.files import result_files
 from reconciler.model import Plan
 from reconciler.planfile import codec, digest
@@ -23,7 +23,7 @@ def read_plan(name: str) -> Saved:
     except (OSError, UnicodeDecodeError) as error:
         raise ReconcilerError(
             f"{name} cannot be read as a plan",
-            why=getattr(error, "strerror", None) or "it is not UTF-8 text",
+            why=explain_refusal(error, otherwise="it is not UTF-8 text"),
             state="nothing was contacted, nothing was written",
             fix="name a file that `reconciler plan --out FILE` wrote",
         ) from error

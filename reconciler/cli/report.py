@@ -14,7 +14,7 @@ from typing import Any
 
 from reconciler import render
 from reconciler.cli import event_log
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, explain_refusal
 from reconciler.files import result_files
 from reconciler.files.working_tree import check_output
 from reconciler.lazy_dataclass import dataclass
@@ -68,7 +68,7 @@ class Report:
         except OSError as error:
             raise ReconcilerError(
                 f"--report {self.folder}: no folder can be made there",
-                why=error.strerror or str(error),
+                why=explain_refusal(error),
                 fix="name a folder, or a place where one can be made",
             ) from error
 
@@ -125,7 +125,7 @@ class Report:
         try:
             self._keep("journal.jsonl", path.read_text(encoding="utf-8"))
         except OSError as error:
-            self.note(f"warning: the report lacks the journal: {error.strerror or error}")
+            self.note(f"warning: the report lacks the journal: {explain_refusal(error)}")
 
     def end(self, **facts: Any) -> None:
         """Write the summary: the last file, so that its being there means that all are."""

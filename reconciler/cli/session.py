@@ -20,7 +20,7 @@ from reconciler.cli import report as cli_report
 from reconciler.cli.console import Console
 from reconciler.cli.surroundings import Surroundings
 from reconciler.config import settings as config_settings
-from reconciler.errors import UsageError
+from reconciler.errors import UsageError, explain_refusal
 from reconciler.files import repo_paths
 from reconciler.files.run_folder import find_run_folder
 from reconciler.lazy_dataclass import dataclass
@@ -123,7 +123,7 @@ class Session(Console):
             try:
                 os.chdir(self.chdir)
             except (OSError, ValueError) as error:
-                why = getattr(error, "strerror", None) or str(error)
+                why = explain_refusal(error)
                 fix = "name a directory that exists"
                 raise UsageError(f"cannot run in {self.chdir}", why=why, fix=fix) from error
         if self.sandbox:

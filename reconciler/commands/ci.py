@@ -18,7 +18,7 @@ from reconciler.cli.build.result import BuildResult
 from reconciler.cli.main import run as run_command
 from reconciler.cli.report import prepare_folder
 from reconciler.cli.session import Session
-from reconciler.errors import ReconcilerError, UsageError
+from reconciler.errors import ReconcilerError, UsageError, explain_refusal
 from reconciler.files import result_files
 from reconciler.fleet import combine
 from reconciler.model import ExitCode, Finding, FleetMode, Severity, join_sentences
@@ -170,7 +170,7 @@ def _prepare_report(
         return prepare(folder.absolute())
     except (OSError, ValueError) as error:
         fallback = Path(tempfile.mkdtemp(prefix="reconciler-"))
-        why = getattr(error, "strerror", None) or str(error)
+        why = explain_refusal(error)
         session.warn(f"no report can be kept in {folder}: {why}; it is in {fallback}")
         return fallback
 

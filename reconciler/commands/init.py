@@ -12,7 +12,7 @@ from reconciler.cli.session import Session
 from reconciler.config import settings as config_settings
 from reconciler.config.edit import filenames, writer
 from reconciler.config.targets import Target
-from reconciler.errors import ReconcilerError, UsageError
+from reconciler.errors import ReconcilerError, UsageError, explain_refusal
 from reconciler.files.working_tree import check_output, format_path, is_resource_file
 from reconciler.posthog.credentials import KEY_VARIABLES
 
@@ -240,7 +240,7 @@ def _read_scaffold_file(path: Path) -> str:
     except (OSError, ValueError) as problem:
         raise ReconcilerError(
             f"{path.name} cannot be read",
-            why=str(getattr(problem, "strerror", None) or "it is not UTF-8"),
+            why=explain_refusal(problem, otherwise="it is not UTF-8"),
             state="nothing was written",
             fix="correct it, or move it away",
         ) from problem

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, explain_refusal
 from reconciler.files.working_tree import check_output
 from reconciler.operating_system import READ_ONLY, sync_folder
 
@@ -26,7 +26,7 @@ def check_place(name: str) -> None:
             raise _refused(path, f"the folder {path.parent} does not exist") from None
         return
     except (OSError, ValueError) as error:
-        raise _refused(path, getattr(error, "strerror", None) or str(error)) from error
+        raise _refused(path, explain_refusal(error)) from error
     if stat.S_ISLNK(mode):
         raise _refused(path, "it is a link, and links are not followed")
     if stat.S_ISDIR(mode):
@@ -60,7 +60,7 @@ def write_lines(name: str, lines: Iterable[str]) -> int:
         temporary = None
         sync_folder(path.parent)
     except OSError as error:
-        raise _refused(path, error.strerror or str(error)) from error
+        raise _refused(path, explain_refusal(error)) from error
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, explain_refusal
 from reconciler.files.run_folder import find_run_folder
 from reconciler.files.text import MAX_BYTES, RefusedError, make_error
 from reconciler.lazy_dataclass import dataclass
@@ -283,7 +283,7 @@ def _refuse_outside(display: str, root: Path) -> RefusedError:
 def _refuse_unreadable(display: str, problem: OSError) -> RefusedError:
     if isinstance(problem, FileNotFoundError):
         return make_refusal(display, "no such file or folder", fix="check the path")
-    return make_refusal(display, "cannot be read", why=problem.strerror or str(problem))
+    return make_refusal(display, "cannot be read", why=explain_refusal(problem))
 
 
 def read_file_inside(path: Path, display: str) -> bytes:

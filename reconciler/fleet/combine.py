@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.config.uncommitted import DIRTY_TREE
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, explain_refusal
 from reconciler.files import result_files
 from reconciler.fleet import target_folder
 from reconciler.fleet.causes import CauseGroups
@@ -123,7 +123,7 @@ def _read_part(place: Path) -> FleetReport:
         part = fleet.decode_fleet(json.loads(text))
         reported = {path.parent.name for path in place.glob(f"*/{target_folder.SUMMARY}")}
     except (OSError, ValueError, RecursionError, ReconcilerError) as error:
-        why = getattr(error, "strerror", None) or getattr(error, "why", "") or "it is not JSON"
+        why = getattr(error, "why", "") or explain_refusal(error, otherwise="it is not JSON")
         raise ReconcilerError(
             f"{place} is not the --out folder of a fleet",
             why=f"{FLEET}: {why}",

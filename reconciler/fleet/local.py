@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Final
 
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, explain_refusal
 from reconciler.fleet import target_folder
 from reconciler.fleet.target_run import RunControl, TargetRun, TargetRunner
 from reconciler.fleet.waves import Skipped, Waves
@@ -204,7 +204,7 @@ class LocalFleet:
                 "find out what it waits for, or allow more time with --target-timeout",
             )
         if isinstance(ended.crash, OSError):
-            why = ended.crash.strerror or str(ended.crash)
+            why = explain_refusal(ended.crash)
             return Problem("its report cannot be written", why, state, _ANOTHER_FOLDER)
         if isinstance(ended.crash, ReconcilerError):
             return to_problem(ended.crash)

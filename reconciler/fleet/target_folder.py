@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, explain_refusal
 from reconciler.files import result_files
 from reconciler.fleet import waiting
 from reconciler.model import (
@@ -48,7 +48,7 @@ def write_result(folder: Path, mode: FleetMode, result: TargetResult) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         fix = "name a folder that can be written"
-        why = error.strerror or str(error)
+        why = explain_refusal(error)
         raise ReconcilerError(f"{folder} cannot be made", why=why, fix=fix) from error
     document = {
         "format_version": FORMAT_VERSION,
@@ -154,7 +154,7 @@ def _report_damage(folder: Path, target: str, what: str, error: Exception) -> Ta
     if isinstance(error, ReconcilerError):
         why = error.why or error.what
     else:
-        why = getattr(error, "strerror", None) or "it is not JSON"
+        why = explain_refusal(error, otherwise="it is not JSON")
     problem = Problem(
         f"{what} cannot be read",
         f"{folder.name}: {why}",

@@ -174,6 +174,11 @@ def put_a_file_for_a_folder(folder):
     (folder / "staging").write_text("")
 
 
+def put_a_file_for_the_whole(folder):
+    folder.rmdir()
+    folder.write_text("")
+
+
 def put_a_folder_for_the_document(folder):
     (folder / "fleet.json").mkdir()
 
@@ -183,6 +188,7 @@ def put_a_folder_for_the_document(folder):
     [
         (link_a_log, "links are not followed"),
         (put_a_file_for_a_folder, "is not a folder"),
+        (put_a_file_for_the_whole, "there is a file where a folder is needed"),
         (put_a_folder_for_the_document, "it is a folder"),
     ],
 )
@@ -208,6 +214,7 @@ def test_a_place_where_no_report_can_be_kept_is_refused_before_the_fleet_writes(
     [
         (("--target-timeout", "0s"), 64, "write something from 1s to 365d"),
         (("--out", ".git/kept"), 1, "only git writes to"),
+        (("--base", "nowhere"), 1, "git knows no commit 'nowhere'"),
     ],
 )
 def test_options_with_which_no_target_could_end_well_are_refused(fleet, words, code, why):

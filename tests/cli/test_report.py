@@ -84,6 +84,7 @@ def test_a_report_that_cannot_be_made_stops_before_anything_is_contacted(repo):
 
     assert 1 == done.code
     assert "no folder can be made there" in done.err
+    assert "there is a file where a folder is needed" in done.err
     assert [] == repo.sandbox.requests()
 
 

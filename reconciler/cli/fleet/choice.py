@@ -8,6 +8,7 @@ from reconciler.cli.session import Session
 from reconciler.config.targets import Target
 from reconciler.errors import UsageError
 from reconciler.fleet import selection, shards
+from reconciler.git import repository
 from reconciler.lazy_dataclass import dataclass
 from reconciler.model import FleetMode, Shard
 from reconciler.render.shared.phrases import count
@@ -28,15 +29,26 @@ class FleetChoice:
 
 
 def choose_targets(session: Session, options: FleetOptions) -> FleetChoice:
-    """Return the targets that --target and --shard name; UsageError for what matches nothing."""
+    """Return the targets that --target and --shard name.
+
+    Raises UsageError for what matches nothing, and GitError for a --base that does not exist.
+    """
     known = session.settings().targets
     names = selection.select_targets(known, session.target_names)
     chosen = {name: known[name] for name in names}
+    _check_base(options, chosen)
     if options.shard is None:
         return FleetChoice(chosen)
     shard, part = shards.select_shard(tuple(chosen.values()), options.shard)
     inside = {target.name for target in part}
     return FleetChoice({name: chosen[name] for name in names if name in inside}, shard)
+
+
+def _check_base(options: FleetOptions, targets: Mapping[str, Target]) -> None:
+    """Raise GitError once, and not for each target, if there is no commit that --base names."""
+    base, first = options.values.get("base"), next(iter(targets.values()), None)
+    if base is not None and first is not None:
+        repository.resolve_commit(base, first.paths[0])
 
 
 def writes(options: FleetOptions) -> bool:

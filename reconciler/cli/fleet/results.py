@@ -13,7 +13,7 @@ from reconciler.cli.fleet.choice import FleetChoice
 from reconciler.cli.fleet.subcommands import FleetOptions
 from reconciler.cli.notifications import fleet as notify_fleet
 from reconciler.cli.session import Session
-from reconciler.errors import ReconcilerError, UsageError
+from reconciler.errors import ReconcilerError, UsageError, explain_refusal
 from reconciler.files import result_files
 from reconciler.files.working_tree import check_output, format_path
 from reconciler.fleet import combine, target_folder
@@ -48,7 +48,7 @@ def prepare_out(folder: Path, out: str, targets: Collection[str]) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise _refuse_out(out, "no report can be kept there", _describe(error)) from error
+        raise _refuse_out(out, "no report can be kept there", explain_refusal(error)) from error
     for name in (combine.FLEET, *(f"{target}{LOG}" for target in targets)):
         result_files.check_place(os.fspath(folder / name))
     for target in targets:
@@ -58,10 +58,6 @@ def prepare_out(folder: Path, out: str, targets: Collection[str]) -> None:
             raise _refuse_out(
                 out, f"{target} is not a folder", "the report of the target would be written there"
             )
-
-
-def _describe(error: OSError) -> str:
-    return error.strerror or str(error)
 
 
 def _refuse_out(out: str, what: str, why: str) -> ReconcilerError:

@@ -10,7 +10,7 @@ from reconciler import render
 from reconciler.cli import options
 from reconciler.cli.fleet import results
 from reconciler.cli.session import Session
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, explain_refusal
 from reconciler.fleet import combine, matrix, selection, shards
 from reconciler.fleet.combine import MergedReport
 from reconciler.fleet.target_run import LOG
@@ -91,7 +91,7 @@ def _copy_reports(merged: MergedReport, out: Path) -> MergedReport:
     except OSError as error:
         raise ReconcilerError(
             f"--out {out} cannot be written",
-            why=getattr(error, "strerror", None) or str(error),
+            why=explain_refusal(error),
             state="some reports may have been copied",
             fix="name an empty folder that can be written",
         ) from error

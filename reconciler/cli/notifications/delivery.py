@@ -16,7 +16,7 @@ from reconciler.ci import webhook
 from reconciler.ci.webhook import News
 from reconciler.cli.session import Session
 from reconciler.config.targets import Target
-from reconciler.errors import DeliveryError, GitError, ReconcilerError
+from reconciler.errors import DeliveryError, GitError, ReconcilerError, explain_refusal
 from reconciler.files import result_files
 from reconciler.files.run_folder import find_run_folder
 from reconciler.files.working_tree import check_output
@@ -215,7 +215,7 @@ def remember(session: Session, receiver: Receiver, lines: Iterable[str]) -> None
     try:
         receiver.marker.write_lines(lines)
     except (OSError, ReconcilerError) as error:
-        why = getattr(error, "what", None) or getattr(error, "strerror", None) or str(error)
+        why = getattr(error, "what", None) or explain_refusal(error)
         place = receiver.marker.place
         session.warn(f"the same will be sent again: {place} cannot be written: {why}")
 

@@ -19,7 +19,7 @@ from reconciler.config.edit.emitter import format_document
 from reconciler.config.edit.file_text import FileText
 from reconciler.config.edit.filenames import FileNames
 from reconciler.config.edit.splice import CannotEditError
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, explain_refusal
 from reconciler.files.text import decode_text
 from reconciler.files.working_tree import check_output
 from reconciler.kinds import KINDS
@@ -371,7 +371,7 @@ def _read_umask() -> int:
 def _make_write_error(path: Path, action: str, problem: OSError) -> ReconcilerError:
     return ReconcilerError(
         f"{path.name} cannot be {action}",
-        why=problem.strerror or str(problem),
+        why=explain_refusal(problem),
         state="files before it were written; this file and those after it were not",
         fix="choose a writable folder, and run the command again: that is safe",
     )

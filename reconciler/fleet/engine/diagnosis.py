@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import field
 from typing import Final
 
+from reconciler.errors import explain_refusal
 from reconciler.lazy_dataclass import dataclass
 
 _PATIENCE_S: Final = 5.0
@@ -42,7 +43,7 @@ def diagnose_address(address: str, tls: TlsSettings | None) -> Diagnosis:
         with closing(socket.create_connection((host, int(port)), _PATIENCE_S)) as connection:
             return _diagnose_server(connection, host, tls)
     except (OSError, OverflowError) as error:
-        why = getattr(error, "strerror", None) or str(error)
+        why = explain_refusal(error)
         return Diagnosis(
             f"no connection: {why}",
             "start the server, or set TEMPORAL_ADDRESS to where it is",
