@@ -93,6 +93,20 @@ def test_differences_are_2_and_refusals_4(make_fleet):
     assert (4, {"staging": 2, "eu-prod": 2, "us-prod": 4}) == (done.code, codes(done))
 
 
+def test_the_next_step_of_a_plan_is_the_approvers_once_every_request_is_filed(make_fleet):
+    """Another apply would file nothing, and write nothing."""
+    fleet = make_fleet(us_prod=GATED)
+    fleet.settle(acme.flag("a", 50))
+    assert "Next: reconciler fleet apply" in fleet.run("fleet", "plan").err
+    fleet.run("fleet", "apply", "--yes")
+
+    done = fleet.run("fleet", "plan")
+
+    assert 0 == done.code, done.err
+    assert "Next: ask the approvers (reconciler fleet status lists them)" in done.err
+    assert "fleet apply" not in done.err
+
+
 def test_a_target_starts_after_those_that_it_needs(make_fleet):
     """Also where they differ, in a plan: 2 is a success."""
     fleet = make_fleet()

@@ -169,13 +169,25 @@ def _list_next_steps(
         yield f"fix what failed{place}, then run it again"
     elif report.exit_code == ExitCode.INTERRUPTED:
         yield "run it again; it re-reads the live state and continues"
-    if ExitCode.WAITING in codes:
+    is_plan = report.mode is FleetMode.PLAN
+    if ExitCode.WAITING in codes or (is_plan and _is_all_filed(report)):
         status = _join_words("fleet status", chosen)
         yield f"ask the approvers ({status} lists them), then run it again"
-    differs = any(result.summary.get(name) for result in report.targets for name in _CHANGES)
+        return
     is_applicable = codes <= {ExitCode.DONE, ExitCode.DIFFERENCES}
-    if report.mode is FleetMode.PLAN and differs and is_applicable and options is not None:
+    if is_plan and _count(report, *_CHANGES) and is_applicable and options is not None:
         yield _join_words("fleet apply", [*chosen, *_list_apply_words(options)])
+
+
+def _is_all_filed(report: FleetReport) -> bool:
+    """Return whether every change of a plan waits for a request that is filed already."""
+    is_gated = _count(report, "gated") == _count(report, *_CHANGES)
+    return is_gated and bool(report.waiting) and all(row.id for row in report.waiting)
+
+
+def _count(report: FleetReport, *names: str) -> int:
+    """Return the sum of some totals over all targets."""
+    return sum(result.summary.get(name, 0) for result in report.targets for name in names)
 
 
 def _list_apply_words(options: FleetOptions) -> Iterator[str]:
