@@ -1,17 +1,22 @@
-"""Make data classes whose `__init__` is compiled when the first object is made.
+"""Make data classes of which only the fields and the slots are made while a module is imported.
 
-`dataclasses.dataclass` compiles up to eight methods of each class while its module is imported:
-a third of the time of a short command, and most of them are never called. What it promises holds
-here as well, and the type checker sees the decorator of the standard library.
+`dataclasses.dataclass` compiles up to eight methods of each class then, and describes each field
+by an object of thirteen attributes: a third of the time of a short command, and most of it is
+never used. What it promises holds here as well, and the type checker sees the decorator of the
+standard library.
 """
 
 import dataclasses
 import operator
-from collections.abc import Callable
-from types import MemberDescriptorType
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from types import GenericAlias, MemberDescriptorType, UnionType
+from typing import TYPE_CHECKING, Any, ClassVar, Final, get_origin
 
+_NO_CLASS_VAR: Final = (type, str, GenericAlias, UnionType)  # most annotations: asked first
 _Values = Callable[[Any], tuple[Any, ...]]
+_Compare = Callable[[Any, Any], Any]
+_Fields = Mapping[str, "tuple[dataclasses.Field[Any] | Any, bool]"]
+"""By name: what the class assigns to it (MISSING: nothing), and whether only a name sets it."""
 
 
 def _decorate(
@@ -26,22 +31,27 @@ def _decorate(
     """Make a class a data class. The options mean what they mean in the standard library."""
 
     def decorate(cls: type) -> type:
-        written = {name for name, value in cls.__dict__.items() if value is not None}
-        add_fields = dataclasses.dataclass(
-            init=False, repr=False, eq=False, slots=slots, kw_only=kw_only
-        )
-        cls = add_fields(cls)
-        values = _build_reader(cls)
+        fields = _collect_fields(cls, kw_only=kw_only)
+        compared, matched = _select_names(fields)
+        values = _build_reader(compared)
         methods = {
-            "__init__": _build_init(cls, frozen=frozen),
             "__repr__": _represent,
             "__hash__": None,
+            "__match_args__": matched,
             **_build_comparisons(values, order=order),
-            **(_build_frozen(values) if frozen else {}),
+            **({**_FROZEN, "__hash__": lambda self: hash(values(self))} if frozen else {}),
         }
-        for name, method in methods.items():
-            if name not in written:
-                setattr(cls, name, method)
+        written = cls.__dict__
+        added = {name: method for name, method in methods.items() if written.get(name) is None}
+        added["_lazy_fields"] = fields
+        if slots:
+            cls = _add_slots(cls, added, kw_only=kw_only)
+        else:
+            cls = _describe_fields(cls, kw_only=kw_only)
+            for name, value in added.items():
+                setattr(cls, name, value)
+        if "__init__" not in written:
+            setattr(cls, "__init__", _build_init(cls, frozen=frozen))  # noqa: B010  mypy
         return cls
 
     return decorate if cls is None else decorate(cls)
@@ -53,6 +63,74 @@ else:
     dataclass = _decorate
 
 __all__ = ["dataclass"]
+
+
+def _collect_fields(cls: type, *, kw_only: bool) -> _Fields:
+    """Return the fields of a class, those of its bases first."""
+    fields: dict[str, tuple[Any, bool]] = {}
+    for base in reversed(cls.__mro__[1:]):
+        fields |= base.__dict__.get("_lazy_fields", {})
+    for name, annotation in cls.__annotations__.items():
+        if not isinstance(annotation, _NO_CLASS_VAR) and _is_class_variable(annotation):
+            continue
+        assigned, is_named = cls.__dict__.get(name, dataclasses.MISSING), kw_only
+        if isinstance(assigned, dataclasses.Field) and assigned.kw_only is not dataclasses.MISSING:
+            is_named = assigned.kw_only
+        fields[name] = assigned, is_named
+    return fields
+
+
+def _is_class_variable(annotation: Any) -> bool:
+    return get_origin(annotation) is ClassVar
+
+
+def _select_names(fields: _Fields) -> tuple[list[str], tuple[str, ...]]:
+    """Return the names of the compared fields, and of those that `match` takes by place."""
+    compared, matched = [], []
+    for name, (assigned, is_named) in fields.items():
+        is_described = isinstance(assigned, dataclasses.Field)
+        if not is_described or assigned.compare:
+            compared.append(name)
+        if not is_named and (not is_described or assigned.init):
+            matched.append(name)
+    return compared, tuple(matched)
+
+
+def _add_slots(cls: type, added: dict[str, Any], *, kw_only: bool) -> type:
+    """Return a class like `cls`, with a slot for each field and with what is added."""
+    fields, namespace = added["_lazy_fields"], dict(cls.__dict__)
+    namespace.pop("__dict__", None)
+    namespace.pop("__weakref__", None)
+    inherited = {name for base in cls.__mro__[1:] for name in base.__dict__.get("__slots__", ())}
+    added["__slots__"] = tuple(name for name in fields if name not in inherited)
+    added["__qualname__"] = cls.__qualname__
+    added["__dataclass_fields__"] = _Description(namespace, kw_only=kw_only)
+    kept = {name: value for name, value in namespace.items() if name not in fields}
+    return type(cls)(cls.__name__, cls.__bases__, kept | added)
+
+
+class _Description:
+    """Stand for the description of the fields of a class until somebody asks for it."""
+
+    def __init__(self, namespace: dict[str, Any], *, kw_only: bool) -> None:
+        self._namespace = namespace  # of the class as it was before it got slots
+        self._kw_only = kw_only
+
+    def __set_name__(self, owner: Any, name: str) -> None:
+        self._owner = owner
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        slotted = self._owner
+        plain = type(slotted)(slotted.__name__, slotted.__bases__, dict(self._namespace))
+        described: Any = _describe_fields(plain, kw_only=self._kw_only)
+        slotted.__dataclass_params__ = described.__dataclass_params__
+        slotted.__dataclass_fields__ = described.__dataclass_fields__
+        return described.__dataclass_fields__
+
+
+def _describe_fields(cls: type, *, kw_only: bool) -> type:
+    """Let the standard library describe the fields of a class, for `fields` and `replace`."""
+    return dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=kw_only)(cls)
 
 
 def _build_init(cls: Any, *, frozen: bool) -> Callable[..., None]:
@@ -69,12 +147,12 @@ def _compile_init(cls: Any, *, frozen: bool) -> Any:
     """Return a function that takes the fields of a class as arguments and sets them."""
     scope: dict[str, Any] = {"__MISSING": dataclasses.MISSING}  # what the text below refers to
     positional, named, body = ["self"], ["*"], []
-    for field in dataclasses.fields(cls):
-        parameter, value = _write_value(field, scope)
+    for name, (assigned, is_named) in cls._lazy_fields.items():
+        parameter, value = _write_value(name, _as_field(assigned), scope)
         if parameter:
-            (named if field.kw_only else positional).append(parameter)
+            (named if is_named else positional).append(parameter)
         if value:
-            body.append(_write_assignment(cls, field.name, value, scope, frozen=frozen))
+            body.append(_write_assignment(cls, name, value, scope, frozen=frozen))
     if hasattr(cls, "__post_init__"):
         body.append("self.__post_init__()")
     parameters = ", ".join(positional + (named if len(named) > 1 else []))
@@ -84,9 +162,18 @@ def _compile_init(cls: Any, *, frozen: bool) -> Any:
     return scope["__init__"]
 
 
-def _write_value(field: "dataclasses.Field[Any]", scope: dict[str, Any]) -> tuple[str, str]:
+def _as_field(assigned: Any) -> "dataclasses.Field[Any]":
+    """Return what a class says of a field."""
+    if isinstance(assigned, dataclasses.Field):
+        return assigned
+    field: dataclasses.Field[Any] = dataclasses.field(default=assigned)
+    return field
+
+
+def _write_value(
+    name: str, field: "dataclasses.Field[Any]", scope: dict[str, Any]
+) -> tuple[str, str]:
     """Return the parameter of a field, and the expression of its value; "" for none."""
-    name = field.name
     if field.default_factory is not dataclasses.MISSING:
         scope[f"__make_{name}"] = field.default_factory
         if not field.init:
@@ -111,9 +198,8 @@ def _write_assignment(
     return f"__set_{name}(self, {value})"
 
 
-def _build_reader(cls: Any) -> _Values:
+def _build_reader(names: list[str]) -> _Values:
     """Return a function from an object to the values that are compared."""
-    names = tuple(field.name for field in dataclasses.fields(cls) if field.compare)
     if len(names) > 1:
         return operator.attrgetter(*names)
     return lambda self: tuple(getattr(self, name) for name in names)
@@ -122,7 +208,7 @@ def _build_reader(cls: Any) -> _Values:
 def _build_comparisons(values: _Values, *, order: bool) -> dict[str, Any]:
     """Return the methods that compare two objects of one class."""
 
-    def build(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def build(compare: _Compare) -> _Compare:
         def method(self: Any, other: Any) -> Any:
             if other.__class__ is not self.__class__:
                 return NotImplemented
@@ -143,17 +229,26 @@ def _represent(self: Any) -> str:
     return f"{self.__class__.__qualname__}({pairs})"
 
 
-def _build_frozen(values: _Values) -> dict[str, Any]:
-    """Return the methods of objects that never change."""
+def _refuse_value(_: Any, name: str, _value: Any) -> None:
+    raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
 
-    def refuse_value(_: Any, name: str, _value: Any) -> None:
-        raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
 
-    def refuse_deletion(_: Any, name: str) -> None:
-        raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
+def _refuse_deletion(_: Any, name: str) -> None:
+    raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
 
-    return {
-        "__hash__": lambda self: hash(values(self)),
-        "__setattr__": refuse_value,
-        "__delattr__": refuse_deletion,
-    }
+
+def _get_state(self: Any) -> list[Any]:
+    return [getattr(self, name) for name in self._lazy_fields]
+
+
+def _set_state(self: Any, state: list[Any]) -> None:
+    for name, value in zip(self._lazy_fields, state, strict=True):
+        object.__setattr__(self, name, value)
+
+
+_FROZEN: Final = {
+    "__setattr__": _refuse_value,
+    "__delattr__": _refuse_deletion,
+    "__getstate__": _get_state,  # for copies: the ordinary way would assign
+    "__setstate__": _set_state,
+}

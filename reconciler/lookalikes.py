@@ -5,12 +5,14 @@ import re
 import unicodedata
 from typing import Final
 
-HIDDEN: Final = re.compile(
+from reconciler.lazy_pattern import compile_later
+
+HIDDEN: Final = compile_later(
     "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
     "\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb]"
 )
-_SPACES: Final = re.compile(r"\s+")
-_JOINTS: Final = re.compile(r"[\s_-]+")
+_SPACES: Final = compile_later(r"\s+")
+_JOINTS: Final = compile_later(r"[\s_-]+")
 _CYRILLIC: Final = (
     "\u0430\u0441\u0435\u043e\u0440\u0445\u0443\u0456\u0458\u0455\u04bb\u0501"
     "\u051b\u051d\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422"
@@ -23,7 +25,7 @@ _GREEK: Final = (
 )
 _GREEK_LOOKS: Final = "avoptuikABEZHIKMNOPTYX"
 _LOOKS: Final = str.maketrans(_CYRILLIC + _GREEK, _CYRILLIC_LOOKS + _GREEK_LOOKS)
-_PLAIN: Final = re.compile(r"[A-Za-z][\w./@+-]*(?: [\w./@+-]+)*", re.ASCII)
+_PLAIN: Final = compile_later(r"[A-Za-z][\w./@+-]*(?: [\w./@+-]+)*", re.ASCII)
 _NOT_TEXT: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 _LAST_SHORT: Final = 0xFFFF  # the largest number of four hexadecimal digits
 

@@ -145,6 +145,22 @@ def test_no_module_of_the_client_compiles_data_classes_at_import():
                 assert "dataclass" not in imported, f"{_name(path)}: use reconciler.lazy_dataclass"
 
 
+def test_few_modules_of_the_client_compile_regular_expressions_at_import():
+    """Only those that use them for each line of a file, or for each message."""
+    at_once = {
+        name
+        for path, tree in _parse_sources().items()
+        if PACKAGE / "sandbox" not in path.parents
+        for statement in tree.body
+        if not isinstance(statement, ast.FunctionDef | ast.ClassDef)
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "re.compile"
+        for name in [_name(path)]
+    }
+
+    assert at_once == {"config/yaml/fast_path.py", "posthog/redaction.py"}, "use lazy_pattern"
+
+
 def test_names_of_tests_fit_into_a_line():
     """At most 80 characters."""
     names = [

@@ -14,6 +14,7 @@ from reconciler.config.edit import filenames, writer
 from reconciler.config.targets import Target
 from reconciler.errors import ReconcilerError, UsageError, explain_refusal
 from reconciler.files.working_tree import check_output, format_path, is_resource_file
+from reconciler.lazy_pattern import compile_later
 from reconciler.posthog.credentials import KEY_VARIABLES
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ OTHER_CODEOWNERS = tuple(f"{folder}/{CODEOWNERS}" for folder in (".github", ".gi
 GITIGNORE, IGNORED = ".gitignore", (".reconciler/", "plan.json")
 MOST_JOBS = 256  # of a matrix on GitHub
 CREATED, KEPT, UPDATED = "created", "kept", "updated"
-_ACTION = re.compile(r"([\w.-]+(?:/[\w.-]+)+)@([0-9a-f]{40})", re.ASCII)
+_ACTION = compile_later(r"([\w.-]+(?:/[\w.-]+)+)@([0-9a-f]{40})", re.ASCII)
 
 
 @click.command("init", epilog="Example: reconciler init posthog-config --ci github")

@@ -23,6 +23,7 @@ from reconciler.files.working_tree import Entry, is_within, read_file_inside
 from reconciler.git import process, repository
 from reconciler.git.commit_tree import CommitTree, is_wanted, read_blob_sizes, read_blobs
 from reconciler.lazy_dataclass import dataclass
+from reconciler.lazy_pattern import compile_later
 
 DAYS: Final = 7
 COMMITS: Final = 100  # that change relevant documents
@@ -33,7 +34,7 @@ _MAX_AHEAD: Final = 16 * 1024 * 1024  # of file contents that are read before th
 _FEW_BLOBS: Final = 4  # that are quicker to read one by one
 _MAX_PARSED: Final = 4 * 1024 * 1024  # of documents that are parsed in all
 _PLAIN: Final = frozenset({b"000000", b"100644", b"100755"})  # modes of no file and of plain files
-_DOCUMENT: Final = re.compile(rb"^---(?=[ \t\r\n]|$)", re.MULTILINE)  # only a marker starts so
+_DOCUMENT: Final = compile_later(rb"^---(?=[ \t\r\n]|$)", re.MULTILINE)  # only a marker starts so
 
 
 @dataclass(frozen=True, slots=True)

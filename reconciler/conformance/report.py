@@ -8,14 +8,15 @@ from typing import Any, Final
 from reconciler.conformance.judgement import CheckResult, Judged, count_results
 from reconciler.conformance.run import ConformanceReport
 from reconciler.conformance.statement import MISSING
+from reconciler.lazy_pattern import compile_later
 from reconciler.posthog.redaction import MASK, redact
 
 FORMAT_VERSION: Final = 1
-_EMAIL: Final = re.compile(r"[^\s@\"'<>,;:()]+@[^\s@\"'<>,;:()]+")
+_EMAIL: Final = compile_later(r"[^\s@\"'<>,;:()]+@[^\s@\"'<>,;:()]+")
 _PERSONAL: Final = frozenset(
     {"email", "first_name", "last_name", "distinct_id", "uuid", "hedgehog_config", "api_token"}
 )
-_SECRET: Final = re.compile("token|secret|password|api_key", re.IGNORECASE)  # in names of keys
+_SECRET: Final = compile_later("token|secret|password|api_key", re.IGNORECASE)  # in names of keys
 _LONGEST: Final = 4000  # characters of an answer that are worth reading
 
 

@@ -11,26 +11,27 @@ from typing import Final
 from reconciler.files.run_folder import find_run_folder
 from reconciler.files.text import MAX_BYTES, split_lines
 from reconciler.lazy_dataclass import dataclass
+from reconciler.lazy_pattern import compile_later
 from reconciler.model import Finding
 from reconciler.normal_form.encrypted_payloads import quotes_any
 
 MAX_LINE: Final = 400
 _MAX_TOKEN: Final = 10_000  # characters that are read; a line may have millions
 
-_TOKEN: Final = re.compile(
+_TOKEN: Final = compile_later(
     r""""(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|\[[^\[\]]*\]|\{[^{}]*\}"""
     r"""|[^\s"'\[\]{},#](?:[^,:#\[\]{}]|:(?!\s|$)|(?<!\s)\#)*"""
 )
-_ENCRYPTS: Final = re.compile(
+_ENCRYPTS: Final = compile_later(
     r"""\bhas_encrypted_payloads["']?\s*:\s*(?!(?:false|null|no|off|~)\b)""", re.IGNORECASE
 )
-_PLAIN: Final = re.compile(r"""\bhas_encrypted_payloads["']?\s*:\s*(?:false|null|no|off|~)\b""")
-_REMOTE: Final = re.compile(r"""\bis_remote_configuration["']?\s*:\s*true\b""")
-_PAYLOADS: Final = re.compile(r"""(?<!\w)["']?payloads["']?\s*:""")
-_KEY: Final = re.compile(r"""^\s*(?:"[^"]*"|'[^']*'|[\w-]+)\s*:""")  # the name of a variant
-_WORD: Final = re.compile(r"[^\s\"'{}\[\],:]+")
+_PLAIN: Final = compile_later(r"""\bhas_encrypted_payloads["']?\s*:\s*(?:false|null|no|off|~)\b""")
+_REMOTE: Final = compile_later(r"""\bis_remote_configuration["']?\s*:\s*true\b""")
+_PAYLOADS: Final = compile_later(r"""(?<!\w)["']?payloads["']?\s*:""")
+_KEY: Final = compile_later(r"""^\s*(?:"[^"]*"|'[^']*'|[\w-]+)\s*:""")  # the name of a variant
+_WORD: Final = compile_later(r"[^\s\"'{}\[\],:]+")
 _COMMON: Final = frozenset({"true", "false", "null"})
-_ALIAS: Final = re.compile(r"(?:^|[\s:\[{,-])\*\w")
+_ALIAS: Final = compile_later(r"(?:^|[\s:\[{,-])\*\w")
 _NOT_QUOTED: Final = "this is not valid here; not quoted, because the flag encrypts its payloads"
 
 

@@ -7,29 +7,30 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
+from reconciler.lazy_pattern import compile_later
 from reconciler.lookalikes import HIDDEN
 from reconciler.model import Finding, Severity, Source
 
 MAX_KEYS: Final = 10  # reported for one file
 MAX_BYTES: Final = 8 * 1024 * 1024
 
-_NEW_LINE: Final = re.compile(r"\r\n|\n|\r")
-_FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
+_NEW_LINE: Final = compile_later(r"\r\n|\n|\r")
+_FORBIDDEN: Final = compile_later("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
 _HARMLESS: Final = bytes((*b"\t\n\r", *range(0x20, 0x7F)))
-_TURNING: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_TURNING: Final = compile_later("[\u202a-\u202e\u2066-\u2069]")
 _JOINTS: Final = "\u200d\ufe0f"  # join symbols, or select their coloured form
 _KEYCAPS: Final = frozenset("0123456789#*")
-_MARK_BEFORE_MARKER: Final = re.compile(r"^\ufeff(?=---(?:\s|$))", re.MULTILINE)
-_MARK_AFTER_MARKER: Final = re.compile(
+_MARK_BEFORE_MARKER: Final = compile_later(r"^\ufeff(?=---(?:\s|$))", re.MULTILINE)
+_MARK_AFTER_MARKER: Final = compile_later(
     r"^((?:---|\.\.\.)[^\n]*\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*)\ufeff", re.MULTILINE
 )
-_STRAY_MARK: Final = re.compile("^\ufeff", re.MULTILINE)
-_TAG_DIRECTIVE: Final = re.compile(r"^%TAG\b.*", re.MULTILINE)
-_KEY: Final = re.compile(r"\b(ph[sx]_)[A-Za-z0-9]{20,}")
-_CONFLICT: Final = re.compile(r"^(?:<{7}|={7}|>{7}|\|{7})(?= |\r?$)", re.MULTILINE)
+_STRAY_MARK: Final = compile_later("^\ufeff", re.MULTILINE)
+_TAG_DIRECTIVE: Final = compile_later(r"^%TAG\b.*", re.MULTILINE)
+_KEY: Final = compile_later(r"\b(ph[sx]_)[A-Za-z0-9]{20,}")
+_CONFLICT: Final = compile_later(r"^(?:<{7}|={7}|>{7}|\|{7})(?= |\r?$)", re.MULTILINE)
 # A comment with a closing bracket; quoted texts are skipped.
-_COMMENT: Final = re.compile(r""""(?:\\.|[^"\\])*"|'[^']*'|(?<=[ \t])(#[^\r\n]*[\]}])""")
-_TAB_INDENT: Final = re.compile(r"(?:^|(?<=\r)) *\t[ \t]*(?=\S)", re.MULTILINE)
+_COMMENT: Final = compile_later(r""""(?:\\.|[^"\\])*"|'[^']*'|(?<=[ \t])(#[^\r\n]*[\]}])""")
+_TAB_INDENT: Final = compile_later(r"(?:^|(?<=\r)) *\t[ \t]*(?=\S)", re.MULTILINE)
 
 
 class RefusedError(Exception):

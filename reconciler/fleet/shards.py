@@ -18,11 +18,12 @@ from urllib.parse import urlsplit
 
 from reconciler.config.targets import Target
 from reconciler.errors import UsageError
+from reconciler.lazy_pattern import compile_later
 from reconciler.model import Shard
 from reconciler.posthog.credentials import KEY_VARIABLES
 
 MOST: Final = 10_000  # shards
-_SHARD: Final = re.compile(r"([1-9]\d*)/([1-9]\d*)", re.ASCII)
+_SHARD: Final = compile_later(r"([1-9]\d*)/([1-9]\d*)", re.ASCII)
 _PORTS: Final = {"https": 443, "http": 80}
 
 

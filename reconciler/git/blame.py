@@ -1,16 +1,16 @@
 """Find out who wrote a commit, and when a document was committed last. Offline."""
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from reconciler.git import process, repository
+from reconciler.lazy_pattern import compile_later
 
 _FORMAT: Final = "%an <%ae>%n%(trailers:key=Co-authored-by,valueonly)"
-_ADDRESS: Final = re.compile(r"<([^<>\s]+@[^<>\s]+)>")
-_MARK: Final = re.compile(rb"---(?=[ \t\r]|$)")  # only a mark starts so at column 1
+_ADDRESS: Final = compile_later(r"<([^<>\s]+@[^<>\s]+)>")
+_MARK: Final = compile_later(rb"---(?=[ \t\r]|$)")  # only a mark starts so at column 1
 
 
 def read_authors(commit: str, *, map_of: str, root: Path) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.errors import GitError
+from reconciler.lazy_pattern import compile_later
 from reconciler.operating_system import kill_group
 from reconciler.posthog import credentials
 
@@ -36,7 +37,7 @@ _FIXED: Final = {
     "LC_ALL": "C",
 }
 _REMOTE: Final = ("GIT_SSH", "GIT_ASKPASS", "GIT_SSL_", "GIT_PROXY_SSL_", "GIT_HTTP_")
-_CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+@")
+_CREDENTIALS: Final = compile_later(r"(?<=://)[^/@\s]+@")
 
 
 def read_output(arguments: Sequence[str], cwd: Path, *, stdin: bytes = b"") -> bytes:

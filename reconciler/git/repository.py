@@ -17,8 +17,9 @@ from reconciler.files.working_tree import find_git_root
 from reconciler.git import process
 from reconciler.git.commit_tree import CommitTree
 from reconciler.lazy_dataclass import dataclass
+from reconciler.lazy_pattern import compile_later
 
-_FULL: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_FULL: Final = compile_later(r"[0-9a-f]{40}|[0-9a-f]{64}")
 CLOCKS_DIFFER: Final = timedelta(minutes=10)  # a date further ahead than this is ignored
 DATED: Final = 50_000  # commits whose dates are read
 SHALLOW: Final = "this clone is shallow: it holds only the newest part of the history"

@@ -6,9 +6,11 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
+from reconciler.lazy_pattern import compile_later
+
 Spec = Mapping[str, Any]  # in the terms of the files: names, words, durations
-_KEYED: Final = re.compile(r"(\w+\.(?:roles|members))\.(.+)", re.DOTALL)
-_INDEX: Final = re.compile(r"\[(\d+)\]$")
+_KEYED: Final = compile_later(r"(\w+\.(?:roles|members))\.(.+)", re.DOTALL)
+_INDEX: Final = compile_later(r"\[(\d+)\]$")
 MAPPINGS: Final = (dict, Mapping)  # for isinstance: most are a dict, which is recognized faster
 Path = tuple[str | int, ...]  # ("filters", "groups", 0, "rollout_percentage")
 

@@ -1,9 +1,10 @@
 """Convert units that files, PostHog and people spell differently: levels, durations, times."""
 
-import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
+
+from reconciler.lazy_pattern import compile_later
 
 LEVELS: Final[Mapping[str, int]] = {"member": 1, "admin": 8, "owner": 15}  # contract 1.7
 _LEVEL_WORDS: Final = {number: word for word, number in LEVELS.items()}
@@ -31,9 +32,9 @@ def parse_level(word: str | int) -> int:
 _UNITS: Final = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _MICRO: Final = 1_000_000
 _EXACT: Final = 2**53 / _MICRO  # seconds
-_WORDED: Final = re.compile(r"(\d+(?:\.\d+)?)([wdhms])")
+_WORDED: Final = compile_later(r"(\d+(?:\.\d+)?)([wdhms])")
 _SHORT_COMMIT: Final = 10  # characters: unique in repositories of any size
-_CLOCKED: Final = re.compile(r"(?:(-?\d+) )?(\d+):(\d+):(\d+(?:\.\d+)?)")
+_CLOCKED: Final = compile_later(r"(?:(-?\d+) )?(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
 def parse_duration(text: str) -> float:

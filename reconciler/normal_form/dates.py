@@ -1,16 +1,17 @@
 """Recognize dates in values of conditions, as PostHog does (contract 9.2)."""
 
-import re
 from datetime import date
 from typing import Any, Final
 
-_RELATIVE: Final = re.compile(r"-?[0-9]{1,4}[hdwmy]")
-_WORD: Final = re.compile(r"[^\W\d_]+")
-_STRANGE: Final = re.compile(r"[^\w\s.,;:/'+-]|_")
-_YEAR_FIRST: Final = re.compile(
+from reconciler.lazy_pattern import compile_later
+
+_RELATIVE: Final = compile_later(r"-?[0-9]{1,4}[hdwmy]")
+_WORD: Final = compile_later(r"[^\W\d_]+")
+_STRANGE: Final = compile_later(r"[^\w\s.,;:/'+-]|_")
+_YEAR_FIRST: Final = compile_later(
     r"(\d{4})(?P<by>[-/.])(\d{1,2})(?:(?P=by)(\d{1,2}))?(?:[T\s]+(\d{1,2}):(\d{2})(?::(\d{2}))?)?"
 )
-_COMPACT: Final = re.compile(r"(\d{4})(\d{2})(\d{2})(?:(\d{2})(\d{2})(\d{2})?)?")
+_COMPACT: Final = compile_later(r"(\d{4})(\d{2})(\d{2})(?:(\d{2})(\d{2})(\d{2})?)?")
 _LONGEST_BARE: Final = 4  # digits that may be a day or a year
 _SHORT_DATE: Final = 6  # digits: two each for year, month and day, or for a time
 _NAMES: Final = frozenset(

@@ -12,12 +12,14 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
-_NUMBER: Final = re.compile(r"(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?", re.ASCII)
+from reconciler.lazy_pattern import compile_later
+
+_NUMBER: Final = compile_later(r"(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?", re.ASCII)
 _PLAIN_DIGITS: Final = 40  # a number with more digits is written with an exponent
 _SMALLEST: Final = -6  # and so is a number with more zeros after the point
 _LONGEST_EXPONENT: Final = 9  # digits; a longer one keeps its spelling
 _TEXTS: Final = frozenset({str})
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")  # half a character cannot be sent as UTF-8
+_SURROGATE: Final = compile_later("[\ud800-\udfff]")  # half a character cannot be sent as UTF-8
 
 
 class _Number(str):

@@ -10,6 +10,7 @@ import re
 from typing import Any, Final
 
 from reconciler.errors import GuardrailError
+from reconciler.lazy_pattern import compile_later
 from reconciler.model import (
     KeptFields,
     ObservedObject,
@@ -22,8 +23,10 @@ from reconciler.model import (
 )
 from reconciler.planfile.reader import Node, build_error, format_json
 
-_MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d{6})?Z", re.ASCII)
-_OTHER: Final = re.compile(r"(.*) \(\d{6}\)", re.ASCII | re.DOTALL)  # not a time, but checked too
+_MOMENT: Final = compile_later(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d{6})?Z", re.ASCII)
+_OTHER: Final = compile_later(
+    r"(.*) \(\d{6}\)", re.ASCII | re.DOTALL
+)  # not a time, but checked too
 _AGAIN: Final = "run plan again: reconciler plan --out FILE"
 _SIDES: Final = frozenset({"git", "live"})  # of a conflict
 

@@ -1,8 +1,8 @@
 """Convert the report of a fleet to the document of schemas/fleet.schema.json, and back. Pure."""
 
-import re
 from typing import Any, Final
 
+from reconciler.lazy_pattern import compile_later
 from reconciler.model import (
     DriftCause,
     FleetMode,
@@ -18,7 +18,7 @@ from reconciler.planfile.outcomes import read_problem
 from reconciler.planfile.reader import Node, build_error
 
 FORMAT_VERSION: Final = 1
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_NAME: Final = compile_later(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 def encode_fleet(report: FleetReport) -> dict[str, Any]:

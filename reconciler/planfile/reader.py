@@ -1,16 +1,16 @@
 """Read values of a JSON document: each access returns a value or raises ConfigError."""
 
 import json
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from reconciler.errors import ConfigError
+from reconciler.lazy_pattern import compile_later
 from reconciler.model import Address
 
-KEY: Final = re.compile(r"ph[csx]_[A-Za-z0-9]{20,}")
+KEY: Final = compile_later(r"ph[csx]_[A-Za-z0-9]{20,}")
 _MOST: Final = 2**53  # JSON parsers differ on larger numbers
 _SHOWN: Final = 60  # characters of a wrong value that an error quotes
 _T = TypeVar("_T")

@@ -1,8 +1,9 @@
 """Read plan files of version 1: other names of keys, and sentences instead of fields."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
+
+from reconciler.lazy_pattern import compile_later
 
 # What a plan file of version 1 says in notes, and later versions in fields. These texts belong to
 # that format: they stay as they are, whatever the program prints now.
@@ -13,7 +14,7 @@ _REPLACES: Final = (
 _THEN_WAITS: Final = "; what is written then waits for approval itself"
 _EXHAUSTED: Final = "it was asked twice, and ran out or could not be applied both times"
 _FILED_AGAIN: Final = "filed once more: "
-_BYPASSED: Final = re.compile(r"\((ApprovalPolicy/[^()]*): bypassed\)")
+_BYPASSED: Final = compile_later(r"\((ApprovalPolicy/[^()]*): bypassed\)")
 _EVIDENCE: Final = {"deed": "action", "moved": "change"}
 
 

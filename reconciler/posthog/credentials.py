@@ -5,13 +5,13 @@ A pull request may edit a file, so a file decides neither which key is sent nor 
 
 import hashlib
 import ipaddress
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from reconciler.errors import KeyRefusedError, TargetError
 from reconciler.lazy_dataclass import dataclass
+from reconciler.lazy_pattern import compile_later
 from reconciler.posthog import redaction
 
 DEFAULT_HOST: Final = "https://us.posthog.com"
@@ -21,8 +21,8 @@ KEYS_ALLOWED: Final = "RECONCILER_ALLOWED_KEY_ENVS"
 _KEY_PREFIX: Final = "POSTHOG_"
 _POSTHOG_HOSTS: Final = ("us.posthog.com", "eu.posthog.com", "app.posthog.com")
 _PORTS: Final = {"https": 443, "http": 80}
-_HOSTNAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
-_VISIBLE_ASCII: Final = re.compile(r"[!-~]+")
+_HOSTNAME: Final = compile_later(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+_VISIBLE_ASCII: Final = compile_later(r"[!-~]+")
 
 
 class Secret:

@@ -1,12 +1,12 @@
 """Suggest what a person can do about a refusal. No decision depends on these texts."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from reconciler import errors
+from reconciler.lazy_pattern import compile_later
 
-_SCOPE: Final = re.compile(r"scope '([a-z_*]+:[a-z_*]+)'")
+_SCOPE: Final = compile_later(r"scope '([a-z_*]+:[a-z_*]+)'")
 _CLOSED: Final = "do this in PostHog itself: it is not available to API keys"
 _CLOSED_REQUESTS: Final = (
     "this PostHog does not let API keys use change requests: upgrade it to April 2026 or newer, "

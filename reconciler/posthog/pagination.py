@@ -4,7 +4,6 @@ Never takes a part for the whole: an object is only absent if a complete listing
 """
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -12,6 +11,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from reconciler.errors import IncompleteListingError
 from reconciler.lazy_dataclass import dataclass
+from reconciler.lazy_pattern import compile_later
 from reconciler.model import Payload
 from reconciler.posthog.redaction import redact
 
@@ -172,7 +172,7 @@ class _Rows:
                 raise _TornError(f"an item has the {name} {owner}, but {self._id} was requested")
 
 
-_PLACE: Final = re.compile(r"/api/(?P<kind>projects|organizations)/(?P<id>[^/@]+)/")
+_PLACE: Final = compile_later(r"/api/(?P<kind>projects|organizations)/(?P<id>[^/@]+)/")
 _OWNERS: Final[Mapping[str, tuple[str, ...]]] = {
     "projects": ("team", "team_id", "project", "project_id"),
     "organizations": ("organization", "organization_id"),

@@ -1,7 +1,6 @@
 """Decide how long and how often to retry. Knows nothing of HTTP but its numbers and dates."""
 
 import math
-import re
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from random import Random
@@ -9,6 +8,7 @@ from threading import Lock
 from typing import Final
 
 from reconciler.lazy_dataclass import dataclass
+from reconciler.lazy_pattern import compile_later
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class CallLimits:
 
 DEFAULT_LIMITS: Final = CallLimits()
 _SHORTEST_WAIT_S: Final = 0.05  # full jitter may be 0, which would be a busy loop
-_HINT: Final = re.compile(r"available in (\d{1,9})(?:\.\d+)? second")
+_HINT: Final = compile_later(r"available in (\d{1,9})(?:\.\d+)? second")
 
 
 def compute_backoff_s(failures: int, limits: CallLimits, rng: Random) -> float:

@@ -1,9 +1,9 @@
 """Values to JSON: ASCII, a stable order, no keys. The plan's own codec is `planfile`."""
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from reconciler.lazy_pattern import compile_later
 from reconciler.model import Finding, FleetReport, Outcome, Plan
 from reconciler.planfile import codec, digest, results
 from reconciler.planfile import fleet as planfile_fleet
@@ -13,7 +13,7 @@ from reconciler.render.shared.options import RenderOptions
 
 _REQUEST: Final = ("id", "address", "action_key", "waiting_for", "expires_at")  # of a status
 # Half a character: a byte of a file name that is not UTF-8. As text, since many readers refuse it.
-_LONE: Final = re.compile(r"(?<!\\ud[89ab]..)\\udc[89a-f].")
+_LONE: Final = compile_later(r"(?<!\\ud[89ab]..)\\udc[89a-f].")
 
 
 def plan(plan: Plan, options: RenderOptions) -> str:  # noqa: ARG001  the document is always whole

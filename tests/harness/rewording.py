@@ -107,7 +107,9 @@ class Rewording(ast.NodeTransformer):
 
     def visit_Call(self, node):
         function = ast.unparse(node.func)
-        if function.startswith("re.") or function.endswith(("TypeVar", "strftime", "cast")):
+        if function.startswith("re.") or function.endswith(
+            ("compile_later", "TypeVar", "strftime", "cast")
+        ):
             return node
         return self.generic_visit(node)
 

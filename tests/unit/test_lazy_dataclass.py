@@ -1,7 +1,10 @@
 """`lazy_dataclass.dataclass` means the same as the decorator of the standard library."""
 
+import copy
 import dataclasses
 import inspect
+import pickle
+from typing import ClassVar
 
 import pytest
 
@@ -100,6 +103,49 @@ def test_what_the_standard_library_offers_for_data_classes_works(dataclass):
     match value:
         case kind(x, 2):
             assert x == 1
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Standard:
+    x: int
+    tags: list[str] = dataclasses.field(default_factory=list)
+
+
+@lazy_dataclass.dataclass(frozen=True, slots=True)
+class Lazy:
+    x: int
+    tags: list[str] = dataclasses.field(default_factory=list)
+
+
+@pytest.mark.parametrize("kind", [Standard, Lazy])
+def test_objects_can_be_copied(kind):
+    """Frozen ones with slots too, which refuse assignments."""
+    value = kind(1, ["a"])
+
+    copied = copy.deepcopy(value)
+
+    assert copied == value == copy.copy(value)
+    assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301  our own bytes
+    assert copied.tags is not value.tags
+
+
+@BOTH
+def test_class_variables_are_no_fields_and_a_field_may_have_to_be_named(dataclass):
+    """`match` takes by place what can be set by place."""
+
+    @dataclass(slots=True)
+    class Box:
+        count: ClassVar[int] = 5
+        names: ClassVar[tuple[str, ...]] = ()
+        x: int
+        note: str = dataclasses.field(default="", kw_only=True)
+        inner: int = dataclasses.field(default=3, init=False)
+
+    assert [field.name for field in dataclasses.fields(Box)] == ["x", "note", "inner"]
+    assert Box.__match_args__ == ("x",)
+    assert (Box.count, Box(1, note="n").note, Box(1).inner) == (5, "n", 3)
+    assert refusal(Box, 1, "n")[0] is TypeError
+    assert dataclasses.replace(Box(1), note="m") == Box(1, note="m")
 
 
 @BOTH

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from typing import Final
 
 from reconciler.ci.webhook import News
@@ -10,13 +9,16 @@ from reconciler.cli import terminal
 from reconciler.cli.notifications import delivery
 from reconciler.cli.session import Session
 from reconciler.config.targets import Target
+from reconciler.lazy_pattern import compile_later
 from reconciler.model import LEFT_OUT, Address, Plan, mask_person
 from reconciler.planfile import codec, reader
 from reconciler.render.shared.phrases import count
 
 MAX_LISTED: Final = 100  # addresses
 CLEAN: Final = "clean"
-_STATE: Final = re.compile(rf"[0-9a-f]{{64}}|{CLEAN}")  # the line of a marker that is about drift
+_STATE: Final = compile_later(
+    rf"[0-9a-f]{{64}}|{CLEAN}"
+)  # the line of a marker that is about drift
 
 
 def notify(session: Session, target: Target, report: Plan) -> None:

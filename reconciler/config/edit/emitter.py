@@ -4,19 +4,19 @@ Our own emitter never folds lines and never writes tags or anchors. It quotes te
 could take for another type, and lays documents out as a person would.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from reconciler.config.yaml.scalars import resolve_scalar
 from reconciler.files.text import find_hidden_character
+from reconciler.lazy_pattern import compile_later
 
 WIDTH: Final = 100
 STEP: Final = "  "
 IN_ONE_LINE: Final = frozenset({"metadata", "conditions"})  # mappings
 
 _WORDS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none"})
-_DURATION: Final = re.compile(r"(?:[0-9]+[wdhms])+")
+_DURATION: Final = compile_later(r"(?:[0-9]+[wdhms])+")
 _SHORT: Final = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\", '"': '\\"', "\0": "\\0"}
 
 

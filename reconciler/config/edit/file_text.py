@@ -1,15 +1,15 @@
 """Edit the text of one file by document: replace, add or remove one, and keep the others."""
 
-import re
 from collections.abc import Callable
 from dataclasses import field, replace
 from typing import Final
 
 from reconciler.lazy_dataclass import dataclass
+from reconciler.lazy_pattern import compile_later
 
 MODELINE: Final = "# yaml-language-server: $schema="
-_MARKER: Final = re.compile(r"^---(?=\s|$)")
-_NEW_LINE: Final = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
+_MARKER: Final = compile_later(r"^---(?=\s|$)")
+_NEW_LINE: Final = compile_later(r"(?<=\n)|(?<=\r)(?!\n)")
 
 
 @dataclass(slots=True)

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import re
 import unicodedata
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -14,6 +13,7 @@ from reconciler.config.edit.file_text import MODELINE
 from reconciler.config.schema import validator
 from reconciler.files.working_tree import SETTINGS
 from reconciler.kinds import KINDS
+from reconciler.lazy_pattern import compile_later
 from reconciler.model import Address, Scope
 
 LAYOUTS: Final = ("collection", "resource")
@@ -21,7 +21,7 @@ SUFFIX: Final = ".yaml"
 _PLAIN: Final = DocumentShape()
 
 _MAX_BYTES: Final = 150  # of a name; every system allows 255
-_CUT: Final = re.compile("%.?$")  # an incomplete encoded byte
+_CUT: Final = compile_later("%.?$")  # an incomplete encoded byte
 _DEVICES: Final = frozenset(
     {"con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in range(10))}
 )

@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from reconciler.config.edit import emitter
 from reconciler.lazy_dataclass import dataclass
+from reconciler.lazy_pattern import compile_later
 from reconciler.model import Path
 
-_COMMENT: Final = re.compile(r"[ \t]+#[^\n]*")
-_COLON: Final = re.compile(r"[ \t]*:")
+_COMMENT: Final = compile_later(r"[ \t]+#[^\n]*")
+_COLON: Final = compile_later(r"[ \t]*:")
 
 
 class CannotEditError(Exception):

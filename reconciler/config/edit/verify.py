@@ -14,11 +14,12 @@ from reconciler.errors import ConfigError
 from reconciler.files.working_tree import Entry
 from reconciler.kinds import KINDS
 from reconciler.lazy_dataclass import dataclass
+from reconciler.lazy_pattern import compile_later
 from reconciler.model import Address, Severity
 
 _KNOWN_FILE: Final = "known.yaml"
 _NEW_FILE: Final = "pulled.yaml"
-_FIELD: Final = re.compile(r"  (\w+):", re.ASCII)
+_FIELD: Final = compile_later(r"  (\w+):", re.ASCII)
 _FIELD_CODES: Final = frozenset({"R012", "R015"})  # findings about one field
 _PER_FILE: Final = 2_000  # documents, so that no limit of the loader is reached
 

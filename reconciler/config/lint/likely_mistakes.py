@@ -1,11 +1,11 @@
 """What is legal on the server but probably not meant: warnings, so that what is live validates."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
+from reconciler.lazy_pattern import compile_later
 from reconciler.model import GATING_ACTIONS, Finding, Path, Resource, Severity
 from reconciler.normal_form.filters import DROPPED
 from reconciler.suggest import closest_match
@@ -32,7 +32,7 @@ _BOOLEANS: Final = {
     **dict.fromkeys(("n", "no", "off"), "false"),
 }
 _SUSPECT: Final = frozenset("yYnNoO0123456789+-")
-_READ_OTHERWISE: Final = re.compile(  # digits after a zero, with `_`, in sixties, in twos
+_READ_OTHERWISE: Final = compile_later(  # digits after a zero, with `_`, in sixties, in twos
     r"[-+]?(?:0[0-9_]+|[0-9]+_[0-9_]*(?:\.[0-9_]*)?|[0-9]+(?::[0-5]?[0-9])+(?:\.[0-9]*)?|0b[01]+)"
     r"|(?i:y|n|yes|no|on|off)"
 )

@@ -1,13 +1,13 @@
 """Find values that PostHog refuses whatever is live, each at its place in the files."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
 from reconciler.config.lint import time_zones
 from reconciler.kinds import KINDS
+from reconciler.lazy_pattern import compile_later
 from reconciler.model import Finding, Path, RejectedValue, Resource, Severity, Spec, get_value
 from reconciler.normal_form import filter_checks
 from reconciler.suggest import closest_match
@@ -17,8 +17,8 @@ LARGEST_FILTERS: Final = 1_000_000  # bytes
 _CODES: Final = {"FeatureFlag": "R023"}
 _OTHERS: Final = "R019"
 _SHARES: Final = "R027"
-_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
-_ESCAPES: Final = re.compile(  # how such a character can be written in YAML
+_UNSTORABLE: Final = compile_later("[\0\ud800-\udfff]")
+_ESCAPES: Final = compile_later(  # how such a character can be written in YAML
     rb"\\(?:0|x00|u0000|U00000000|[uU](?:0000)?[dD][89a-fA-F])"
 )
 

@@ -14,6 +14,7 @@ from reconciler.config.schema import validator
 from reconciler.config.yaml.scalars import MAX_DIGITS
 from reconciler.files.excerpts import read_token
 from reconciler.lazy_dataclass import dataclass
+from reconciler.lazy_pattern import compile_later
 from reconciler.model import Finding, MappingNode, Severity, Source, format_path, locate_value
 from reconciler.suggest import closest_match
 
@@ -29,12 +30,12 @@ WORDS: Final = {
     "null": "null",
 }
 MAX_FINDINGS: Final = 100  # of one document
-_DIGITS: Final = re.compile(r"([-+]?)([0-9][0-9_]*)(%?)")
+_DIGITS: Final = compile_later(r"([-+]?)([0-9][0-9_]*)(%?)")
 _YES: Final = frozenset({"yes", "on", "y"})
 _NO: Final = frozenset({"no", "off", "n"})
 _SHOWN: Final = 60
 _LEAST: Final = frozenset({"minLength", "minItems", "minProperties"})
-_PROPERTIES: Final = re.compile(r"^(?:[!&]\S*\s+)+")  # a tag, an anchor
+_PROPERTIES: Final = compile_later(r"^(?:[!&]\S*\s+)+")  # a tag, an anchor
 
 
 @dataclass(frozen=True, slots=True)

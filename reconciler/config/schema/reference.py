@@ -1,6 +1,5 @@
 """Describe the fields of the kinds from their schemas, for `explain`."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -9,10 +8,11 @@ from reconciler.config.schema.errors import WORDS
 from reconciler.errors import ConfigError
 from reconciler.kinds import KINDS
 from reconciler.lazy_dataclass import dataclass
+from reconciler.lazy_pattern import compile_later
 from reconciler.model import ABSENT
 from reconciler.suggest import closest_match
 
-_INDEX: Final = re.compile(r"\[\d*\]")
+_INDEX: Final = compile_later(r"\[\d*\]")
 _PARTS: Final = ("spec", "metadata")
 _LIMITS: Final = {
     "minimum": "at least {}",

@@ -5,8 +5,9 @@ dates are text.
 """
 
 import math
-import re
 from typing import Any, Final
+
+from reconciler.lazy_pattern import compile_later
 
 MAX_DIGITS: Final = 100
 
@@ -18,10 +19,12 @@ _WORDS: Final = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-_INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
-_FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_OTHER_BASE: Final = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
-_NOT_FINITE: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_INTEGER: Final = compile_later(r"[-+]?(?:0|[1-9][0-9]*)")
+_FLOAT: Final = compile_later(
+    r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+)
+_OTHER_BASE: Final = compile_later(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_NOT_FINITE: Final = compile_later(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 
 def resolve_scalar(raw: str) -> Any:

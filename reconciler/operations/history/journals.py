@@ -4,7 +4,6 @@ They are optional: a build has none, and relies on git.
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +12,13 @@ from typing import Any, Final
 from reconciler.files.journal_files import list_journals
 from reconciler.kinds import KINDS
 from reconciler.lazy_dataclass import dataclass
+from reconciler.lazy_pattern import compile_later
 from reconciler.model import Action, Address, Result
 
 _RUNS: Final = 200  # journals, the newest
 _LARGEST: Final = 32 * 1024 * 1024  # bytes of a journal that is read
 _REFUSALS: Final = frozenset({400, 401, 402, 403, 404, 409})  # nothing was written
-_COMMIT: Final = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})")
+_COMMIT: Final = compile_later(r"(?:[0-9a-f]{40}|[0-9a-f]{64})")
 _CHANGED: Final = frozenset({Result.DONE, Result.WAITING, Result.FAILED})
 
 

@@ -14,6 +14,7 @@ from cel_expr_python import cel
 from cel_expr_python.ext import ext_strings
 
 from reconciler.lazy_dataclass import dataclass
+from reconciler.lazy_pattern import compile_later
 from reconciler.suggest import closest_match
 
 _DOCUMENT: Final = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
@@ -23,22 +24,22 @@ VARIABLES: Final = {
     "author": cel.Type.List(cel.Type.STRING),
     "now": cel.Type.TIMESTAMP,
 }
-_ERROR: Final = re.compile(r"\bERROR: <input>:(-?\d+):(-?\d+): (.*)$", re.MULTILINE)
-_STATUS: Final = re.compile(r"^[A-Z_]+: ")
-_CODE: Final = re.compile(r"\s*(?:\(in container ''\))?\s*(?:\[[A-Z_]+\])?$")
-_UNKNOWN: Final = re.compile(r"undeclared reference to '([^']+)'")
-_SYNTAX: Final = re.compile(r"expecting \{.*")
-_OVERLOAD: Final = re.compile(r"No matching overloads found : [_@]*([^\s(_]+)_*(?:\((.*)\))?$")
+_ERROR: Final = compile_later(r"\bERROR: <input>:(-?\d+):(-?\d+): (.*)$", re.MULTILINE)
+_STATUS: Final = compile_later(r"^[A-Z_]+: ")
+_CODE: Final = compile_later(r"\s*(?:\(in container ''\))?\s*(?:\[[A-Z_]+\])?$")
+_UNKNOWN: Final = compile_later(r"undeclared reference to '([^']+)'")
+_SYNTAX: Final = compile_later(r"expecting \{.*")
+_OVERLOAD: Final = compile_later(r"No matching overloads found : [_@]*([^\s(_]+)_*(?:\((.*)\))?$")
 _WORDS: Final = (  # of the library -> in the words of users
-    (re.compile(r"Key not found in map : "), "there is no key "),
-    (re.compile(r"Index error: index=(\d+) size=(\d+)"), r"there is no item \1 in a list of \2"),
-    (re.compile(r"Iteration budget exceeded"), "it takes more than 10,000 steps"),
+    (compile_later(r"Key not found in map : "), "there is no key "),
+    (compile_later(r"Index error: index=(\d+) size=(\d+)"), r"there is no item \1 in a list of \2"),
+    (compile_later(r"Iteration budget exceeded"), "it takes more than 10,000 steps"),
     (
-        re.compile(r"Expression recursion limit exceeded.*|Exceeded max recursion depth.*"),
+        compile_later(r"Expression recursion limit exceeded.*|Exceeded max recursion depth.*"),
         "it is nested more deeply than 32 levels",
     ),
     (
-        re.compile(r"Applying SELECT to non-message type"),
+        compile_later(r"Applying SELECT to non-message type"),
         "a key of something that is not a mapping",
     ),
 )

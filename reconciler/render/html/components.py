@@ -1,6 +1,5 @@
 """What every template works with. Whatever a template prints passes through `_sanitize`."""
 
-import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Final
@@ -8,12 +7,13 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from reconciler.lazy_pattern import compile_later
 from reconciler.render.html.facets import make_query
 from reconciler.render.shared import sanitize
 from reconciler.render.shared.findings import format_excerpt
 from reconciler.render.shared.phrases import count
 
-_PARTS: Final = re.compile(r"[./\[]?[^./\[]+|[./\[]")
+_PARTS: Final = compile_later(r"[./\[]?[^./\[]+|[./\[]")
 
 
 @cache

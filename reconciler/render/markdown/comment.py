@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
+from reconciler.lazy_pattern import compile_later
 from reconciler.model import REPLACES, Change, Plan, Verdict
 from reconciler.render.markdown.approvals import format_approvals
 from reconciler.render.markdown.change import format_change, format_row
@@ -35,7 +36,7 @@ from reconciler.render.shared.schedules import FlagSchedule
 
 _OPEN: Final = 3  # a plan of so many changes shows them at once
 _SPARE: Final = 2_500  # for headings, counts, and where the whole is
-_ODD: Final = re.compile(r"[^A-Za-z0-9]")  # never what ends a comment
+_ODD: Final = compile_later(r"[^A-Za-z0-9]")  # never what ends a comment
 
 
 def format_comment(plan: Plan, options: RenderOptions, *, drift: bool) -> str:

@@ -1,20 +1,20 @@
 """Foreign text in Markdown: in a sentence, in a tag, in a code span, in a fence."""
 
 import html
-import re
 from collections.abc import Iterable
 from typing import Final
 
+from reconciler.lazy_pattern import compile_later
 from reconciler.render.shared.sanitize import clip, escape
 
 NAME: Final = 200  # columns of a name
 LINE: Final = 400  # columns of a line
 _SENTENCE: Final = 800
-_MARKUP: Final = re.compile(r"([\\`*_\[\]#|~:$.])")
-_START: Final = re.compile(r"^(\d*)([-+=)])")  # where a line begins, these make a list or a rule
+_MARKUP: Final = compile_later(r"([\\`*_\[\]#|~:$.])")
+_START: Final = compile_later(r"^(\d*)([-+=)])")  # where a line begins, these make a list or a rule
 # What GitHub or GitLab takes for a person, an issue, a merge request, a snippet, a milestone …
-_PINGS: Final = re.compile(r"[@#!$%&~](?=\S)|\bGH-(?=\d)")
-_RUN: Final = re.compile("`+")
+_PINGS: Final = compile_later(r"[@#!$%&~](?=\S)|\bGH-(?=\d)")
+_RUN: Final = compile_later("`+")
 
 
 def escape_prose(text: str) -> str:

@@ -1,11 +1,11 @@
 """People by initials, for reports that everybody can read."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import field, replace
 from typing import Final
 
 from reconciler.lazy_dataclass import dataclass
+from reconciler.lazy_pattern import compile_later
 from reconciler.model import (
     Approvers,
     Awaited,
@@ -20,7 +20,7 @@ from reconciler.model import (
 
 INITIALS: Final = "initials"
 # An address in a sentence; not one in the address of a resource, which commands repeat.
-_EMAIL: Final = re.compile(r"(?<![\w.+/-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_EMAIL: Final = compile_later(r"(?<![\w.+/-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 
 
 @dataclass

@@ -7,18 +7,19 @@ import re
 import unicodedata
 from typing import Final
 
+from reconciler.lazy_pattern import compile_later
 from reconciler.planfile.reader import KEY, redact
 
 # Control characters, invisible ones, those that turn the direction of reading around, and lone
 # surrogates: what a terminal obeys, or what makes two names look alike.
-_UNSEEN: Final = re.compile(
+_UNSEEN: Final = compile_later(
     "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f"
     "\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 # What a CI runner takes for a command: `::` where a line may begin, `##[` anywhere.
-_COMMAND: Final = re.compile(r"(?<!\S)::|##\[")
-_PAGE: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~%/-]*)?")
+_COMMAND: Final = compile_later(r"(?<!\S)::|##\[")
+_PAGE: Final = compile_later(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~%/-]*)?")
 _SHORT: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _PILED: Final = 4  # marks above and below one letter, on average
 _WIDE: Final = frozenset({"W", "F"})

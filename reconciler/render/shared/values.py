@@ -1,11 +1,11 @@
 """Values as compact YAML, and how two of them differ. Plain text: each format escapes it."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from reconciler.lazy_dataclass import dataclass
+from reconciler.lazy_pattern import compile_later
 from reconciler.model import ABSENT
 from reconciler.planfile.reader import redact
 from reconciler.render.shared import text_diff
@@ -13,7 +13,7 @@ from reconciler.render.shared import text_diff
 NOT_SET: Final = "(not set)"
 REMOVED: Final = "(removed)"
 
-_PLAIN: Final = re.compile(r"[^\W\d][\w ./@%+*$()<>=~^-]*(?<! )|\d+[wdhms]")
+_PLAIN: Final = compile_later(r"[^\W\d][\w ./@%+*$()<>=~^-]*(?<! )|\d+[wdhms]")
 _WORDS: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 _AROUND: Final = 16  # characters shown before the place where two long texts part
 

@@ -1,9 +1,9 @@
 """Colours of the terminal, links, and lines that fit. `sanitize.escape` comes first."""
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
+from reconciler.lazy_pattern import compile_later
 from reconciler.render.shared.sanitize import count_columns
 
 _CODES: Final = {
@@ -20,9 +20,9 @@ _CODES: Final = {
 }
 
 
-_UNSEEN: Final = re.compile(r"\x1b\[[0-9;]*m|\x1b\]8;;.*?\x1b\\")  # our own colours and links
-_COLUMN: Final = re.compile(r" {2,}")  # what separates two columns, or indents a line
-_PART: Final = re.compile(r"[^/.,]*[/.,]*")  # after which a long word may be broken
+_UNSEEN: Final = compile_later(r"\x1b\[[0-9;]*m|\x1b\]8;;.*?\x1b\\")  # our own colours and links
+_COLUMN: Final = compile_later(r" {2,}")  # what separates two columns, or indents a line
+_PART: Final = compile_later(r"[^/.,]*[/.,]*")  # after which a long word may be broken
 
 
 def paint(text: str, style: str, *, on: bool) -> str:
