@@ -7,10 +7,10 @@ the whole file then. Any other result equals that of `events`.
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from reconciler.config.yaml.scalars import MAY_BE_SPECIAL, resolve_scalar
-from reconciler.config.yaml.shapes import MAPPING, NULL, VALUE, ShapeCache, TextShape, build_shape
+from reconciler.config.yaml.shapes import ShapeCache, build_shape
 from reconciler.files.text import MAX_DOCUMENTS, MAX_KNOWN_KEYS, MAX_NODES
 from reconciler.model import Document, MappingNode, Places, SequenceNode, Source
 
@@ -36,6 +36,7 @@ _ITEM: Final = rf"""(?>{_FIRST}(?:[^:#,\[\]{{}}]*[^:#,\[\]{{}} ])?|"[^"\\]*"|'[^
 _WORD: Final = re.compile(_KEY)
 _SIMPLE: Final = re.compile(r"""\[[^][{}"'#]*+\]|\{[^][{}"'#]*+\}""")  # nothing special inside
 _TOKEN: Final = re.compile(rf" *+(?:([\[\]{{}},])|({_KEY}):(?= )|({_ITEM}))")
+_MARKS: Final = MAY_BE_SPECIAL | {"", *map(chr, range(33)), *"-?:,[]{}#&*!|>'\"%@`"}
 _AFTER: Final = re.compile(r" *+| ++#.*")
 
 _Line = tuple[str, str]  # its beginning, and the rest
@@ -43,13 +44,35 @@ _Begin = tuple[int, int, bool, str | None]  # column, that of the key, whether w
 
 _begins: Final[dict[str, _Begin]] = {}  # as written -> what it says
 _keys: Final[dict[str, str]] = {}  # as written -> key: every key of every file once
-_scalars: Final[dict[str, Any]] = {}  # as written -> value
-_brackets: Final[dict[str, Any]] = {}  # as written -> tuple or dict of values
-_shapes: Final = ShapeCache()
 
 
 class _NotSimple(Exception):  # noqa: N818  never leaves this module
     """The text is not simple, or has an error."""
+
+
+class _Brackets(NamedTuple):
+    """A list or mapping in brackets, which becomes a new container wherever it is written."""
+
+    written: str
+    flat: Any  # its items or fields; None: there are brackets in it
+
+
+class _Values(dict[str, Any]):
+    """The value of the rest of a line, as written; a list or mapping is `_Brackets`."""
+
+    def __missing__(self, written: str) -> Any:
+        is_open = written and written[0] in "[{"
+        value = _Brackets(written, _read_flat(written)) if is_open else _parse_scalar(written)
+        if len(written) <= MAX_KNOWN_TEXT:
+            if len(self) >= MAX_KNOWN:
+                self.clear()
+            self[written] = value
+        return value
+
+
+_values: Final = _Values()
+_find_value: Final = _values.__getitem__
+_shapes: Final = ShapeCache()
 
 
 def read_documents(text: str, places: Places) -> list[Document] | None:
@@ -57,44 +80,24 @@ def read_documents(text: str, places: Places) -> list[Document] | None:
     if "\r" in text:
         text = text.replace("\r\n", "\n")
     text = f"\n{text}" if text.endswith("\n") else f"\n{text}\n"
-    if any(mark in text for mark in ("\r", "\t", "\ufeff", "\n%")):
+    if any(mark in text for mark in ("\r", "\t", "\ufeff")) or ("%" in text and "\n%" in text):
         return None
-    if text.count("\n---") >= MAX_DOCUMENTS:
+    if len(text) > 4 * MAX_DOCUMENTS and text.count("\n---") >= MAX_DOCUMENTS:
         return None
     if len(text) > MAX_NODES and sum(map(text.count, ("\n", "- ", ",", "[", "{"))) > MAX_NODES:
         return None  # there may be more values than that
-    reader, line, documents = _Reader(places), 1, list[Document]()
     try:
-        for piece in _split_documents(text):
-            start, lines, value = reader.piece(piece)
-            if value is not None:
-                documents.append(Document(value, Source(places.file, line + start)))
-            line += lines
+        return list(_Reader(places).read(text))
     except _NotSimple:
         return None
-    return documents
 
 
-def _split_documents(text: str) -> Iterator[str]:
-    """Yield the text of each document, from the rest of the line of its `---`.
-
-    `text` starts and ends with a line end that stands for none.
-    """
-    begin, at = 1, text.find("\n---")
-    while at >= 0:
-        after = at + len("\n---")
-        if text[after] in " \n":
-            if at + 1 > begin:
-                yield _check_length(text[begin : at + 1])
-            begin = after
-        at = text.find("\n---", after)
-    yield _check_length(text[begin:])
-
-
-def _check_length(text: str) -> str:
-    if len(text) > MAX_DOCUMENT:
-        raise _NotSimple
-    return text
+def _find_end(text: str, at: int) -> int:
+    """Return the offset after the document that begins at a line, or after its `---`."""
+    end = text.find("\n---", at)
+    while end >= 0 and text[end + 4] not in " \n":
+        end = text.find("\n---", end + 4)
+    return end + 1 or len(text)
 
 
 def _find_first_line(rows: Sequence[_Line]) -> int | None:
@@ -117,16 +120,33 @@ class _Reader:
         self.places = places
         self.number = 0
 
+    def read(self, text: str) -> Iterator[Document]:
+        """Yield each document of a file that is not empty."""
+        at, line = 1, 1  # the first character ends a line that is not in the file
+        while at < len(text):
+            start = 1 if text.startswith("---", at) and text[at + 3] in " \n" else 0
+            value, before, lines, end = None, self.number, 0, at
+            for shape in _shapes.known:
+                if match := shape.pattern.match(text, at):
+                    _shapes.prefer(shape)
+                    lines, end = start + shape.lines, match.end()
+                    try:
+                        value = shape.build(self, map(_find_value, match.groups()))
+                    except _NotSimple:
+                        self.number = before
+                    break
+            if value is None:
+                begin = at + 3 if start else at
+                end = _find_end(text, begin)
+                start, lines, value = self.piece(text[begin:end])
+            if value is not None:
+                yield Document(value, Source(self.places.file, line + start))
+            at, line = end, line + lines
+
     def piece(self, text: str) -> tuple[int, int, MappingNode | None]:
         """Return first line, number of lines and value of a piece; None without a document."""
-        start = 1 if text[0] == "\n" else 0  # the rest of the line of a `---`
-        for number, known in enumerate(_shapes.known):
-            if match := known.pattern.fullmatch(text, start):
-                if number:
-                    _shapes.prefer(number)
-                if (value := self.shaped(known, match)) is not None:
-                    return start, start + known.lines, value
-                break
+        if len(text) > MAX_DOCUMENT:
+            raise _NotSimple
         rows = _LINE.findall(text)
         first = _find_first_line(rows)
         if first is None:
@@ -136,31 +156,6 @@ class _Reader:
         self.learn(inside)
         return first, len(rows), value
 
-    def shaped(self, known: TextShape, match: re.Match[str]) -> MappingNode | None:
-        """Return a document of a known shape; None if a value is not simple."""
-        scalars, number = _scalars, self.number
-        root = self.mapping()
-        nodes: list[Any] = [root]
-        values = iter(match.groups())
-        try:
-            for container, key, what in known.steps:
-                if what == VALUE:
-                    rest = next(values)
-                    value = scalars[rest] if rest in scalars else self.value(rest)
-                elif what == NULL:
-                    value = None
-                else:
-                    value = self.mapping() if what == MAPPING else self.sequence()
-                    nodes.append(value)
-                if key is None:
-                    nodes[container].append(value)
-                else:
-                    nodes[container][key] = value
-        except _NotSimple:
-            self.number = number
-            return None
-        return root
-
     def learn(self, rows: Sequence[_Line]) -> None:
         """Learn the shape of a document that was read, if many are like it."""
         beginnings = tuple(begin for begin, _ in rows)
@@ -168,11 +163,11 @@ class _Reader:
             return
         if all(key is not None or dash for _, _, dash, key in map(_parse_beginning, beginnings)):
             example = [(begin, "value" if rest else "") for begin, rest in rows]
-            _shapes.learn(build_shape(rows, _Reader(self.places).document(example)))
+            _shapes.learn(build_shape(rows, _Reader(self.places).document(example), _Brackets))
 
     def document(self, rows: Sequence[_Line]) -> MappingNode:  # noqa: C901, PLR0912  calls cost
         """Return the mapping of lines, of which the first has a key. The hot loop."""
-        begins, scalars = _begins, _scalars
+        begins, values = _begins, _values
         root = self.mapping()
         node: Any = root
         column, is_map = 0, True
@@ -202,7 +197,8 @@ class _Reader:
                 if is_map or indent != column or len(outer) >= MAX_OPEN:
                     raise _NotSimple
                 if key is None:
-                    node.append(scalars[rest] if rest in scalars else self.value(rest))
+                    value = values[rest]
+                    node.append(self.container(value) if type(value) is _Brackets else value)
                     continue
                 outer.append((node, column, False))
                 node.append(child := self.mapping())
@@ -212,7 +208,8 @@ class _Reader:
             if inner != column or key in node:
                 raise _NotSimple
             if rest:
-                node[key] = scalars[rest] if rest in scalars else self.value(rest)
+                value = values[rest]
+                node[key] = self.container(value) if type(value) is _Brackets else value
             else:
                 waiting = True
             last = key
@@ -234,17 +231,15 @@ class _Reader:
         self.number += 1
         return node
 
-    def value(self, written: str) -> Any:
-        """Return the value of the rest of a line."""
-        if written[:1] not in {"[", "{"}:
-            return _parse_scalar(written)
-        flat = _brackets[written] if written in _brackets else _read_flat(written)
+    def container(self, value: _Brackets) -> Any:
+        """Return a list or mapping in brackets, as the next container of the file."""
+        written, flat = value
         if flat is not None:
             return self.mapping(flat) if written[0] == "{" else self.sequence(flat)
-        value, end = self.brackets(written, 0, 0)
+        node, end = self.brackets(written, 0, 0)
         if _AFTER.fullmatch(written, end) is None:
             raise _NotSimple
-        return value
+        return node
 
     def brackets(self, text: str, at: int, depth: int) -> tuple[Any, int]:
         """Return the value of the brackets at an offset, and the offset after them."""
@@ -261,7 +256,7 @@ class _Reader:
             token = _match_token(text, at)
             at = token.end()
             if token[3]:
-                value = _scalars[token[3]] if token[3] in _scalars else _parse_scalar(token[3])
+                value = _values[token[3]]
             elif token[1] and token[1] in "[{":
                 value, at = self.brackets(text, at - 1, depth + 1)
             else:
@@ -302,23 +297,17 @@ def _read_flat(written: str) -> Any:
     flat: Any = []
     if written[0] == "[":
         for part in inside:
-            scalar = part.strip(" ")
-            flat.append(_scalars[scalar] if scalar in _scalars else _parse_scalar(scalar))
+            flat.append(_values[part.strip(" ")])
     else:
         flat = {}
         for part in inside:
             word, _, scalar = part.strip(" ").partition(": ")
-            scalar = scalar.lstrip(" ")
             if word not in _keys and _WORD.fullmatch(word) is None:
                 return None
             key = _unquote_key(word)
             if key in flat:
                 return None
-            flat[key] = _scalars[scalar] if scalar in _scalars else _parse_scalar(scalar)
-    if len(written) <= MAX_KNOWN_TEXT:
-        if len(_brackets) >= MAX_KNOWN:
-            _brackets.clear()
-        _brackets[written] = flat
+            flat[key] = _values[scalar.lstrip(" ")]
     return flat
 
 
@@ -349,7 +338,10 @@ def _unquote_key(word: str) -> str:
 
 def _parse_scalar(written: str) -> Any:
     """Return the value of a scalar, which may have a comment after it."""
-    if written[:1] in {'"', "'"}:
+    first = written[:1]
+    if first not in _MARKS and not (":" in written or "#" in written or written[-1] == " "):
+        return written  # most are text that is nothing else
+    if first in {'"', "'"}:
         match = _QUOTED.fullmatch(written)
         if match is None:
             raise _NotSimple
@@ -357,13 +349,9 @@ def _parse_scalar(written: str) -> Any:
     else:
         value = _parse_plain(written.partition(" #")[0])
         try:
-            value = resolve_scalar(value) if value[0] in MAY_BE_SPECIAL else value
+            value = resolve_scalar(value) if first in MAY_BE_SPECIAL else value
         except ValueError:
             raise _NotSimple from None
-    if len(written) <= MAX_KNOWN_TEXT:
-        if len(_scalars) >= MAX_KNOWN:
-            _scalars.clear()
-        _scalars[written] = value
     return value
 
 

@@ -1,12 +1,14 @@
 """Learn the shape of documents with the same keys, to read them twice as fast.
 
 Files of many resources repeat a few shapes. A shape is a pattern of everything in a document but
-its values, and the steps that put the values in their places.
+its values, and a function, compiled for it, that puts the values in their places.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
+
+from reconciler.model import MappingNode, SequenceNode
 
 LEARNT_AFTER: Final = 8  # documents; a pattern takes as long to make as fifty to read
 MAX_SHAPES: Final = 4  # that are tried for a document
@@ -14,65 +16,92 @@ MAX_LEARNT: Final = 32  # in all: where each document has another shape nothing 
 MAX_SEEN: Final = 1_000
 MAX_LINES: Final = 200  # of a document that a pattern is made for
 
-VALUE: Final = 0
-MAPPING: Final = 1
-SEQUENCE: Final = 2
-NULL: Final = 3
+_REST: Final = r"([^ #\n].*+)"
 
 _Line = tuple[str, str]  # its beginning, and the rest
 
 
-class ShapeStep(NamedTuple):
-    """What comes next: into which container, under which key (none in a list), and what."""
-
-    container: int
-    key: str | None
-    what: int
-
-
 class TextShape(NamedTuple):
-    """A pattern with a group for each value, and a step for each value and container."""
+    """A pattern with a group for each value, and a function that puts them in their places."""
 
-    pattern: re.Pattern[str]
-    steps: tuple[ShapeStep, ...]
+    pattern: re.Pattern[str]  # from the start of a line to the end of the document
+    build: Callable[[Any, Iterable[Any]], MappingNode]  # takes a reader and the values
     lines: int
 
 
-def build_shape(rows: Sequence[_Line], example: dict[str, Any]) -> TextShape:
+def build_shape(rows: Sequence[_Line], example: dict[str, Any], brackets: type) -> TextShape:
     """Return the shape of a document.
 
     Args:
         rows: its lines, each with a key or a dash.
         example: what they are, with text wherever the rest of a line stands for a value.
+        brackets: the class of the values that a reader makes containers of.
 
     """
     lines = (f"{re.escape(begin)}{_REST if rest else ''}\\n" for begin, rest in rows)
-    return TextShape(re.compile("".join(lines)), tuple(_list_steps(example)), len(rows))
+    pattern = re.compile(f"(?:---\\n)?{''.join(lines)}(?=---[ \\n]|\\Z)")
+    return TextShape(pattern, _compile_function(example, brackets), len(rows))
 
 
-_REST: Final = r"([^ #\n].*+)"
+def _compile_function(example: dict[str, Any], brackets: type) -> Any:
+    """Return a function that makes a document like the example, of other values."""
+    writer = _FunctionWriter()
+    writer.add_value("", example)
+    values = ", ".join(f"v{number}" for number in range(writer.values))
+    lines = (
+        "def build(reader, values):",
+        "places, number = reader.places, reader.number",
+        f"[{values}] = values",
+        *writer.lines,
+        f"reader.number = number + {writer.containers}",
+        "return c0",
+    )
+    scope = {"Brackets": brackets, "MappingNode": MappingNode, "SequenceNode": SequenceNode}
+    exec("\n ".join(lines), scope)  # noqa: S102  of the document there are only its keys, as text
+    return scope["build"]
 
 
-def _list_steps(example: dict[str, Any]) -> Iterator[ShapeStep]:
-    """Yield the steps; containers are numbered in the order in which they begin."""
-    number = 1
-    todo: list[tuple[int, Iterator[tuple[str | None, Any]]]] = [(0, iter(example.items()))]
-    while todo:
-        container, items = todo[-1]
-        for key, value in items:
-            if isinstance(value, dict):
-                yield ShapeStep(container, key, MAPPING)
-                todo.append((number, iter(value.items())))
-            elif isinstance(value, list):
-                yield ShapeStep(container, key, SEQUENCE)
-                todo.append((number, ((None, item) for item in value)))
-            else:
-                yield ShapeStep(container, key, NULL if value is None else VALUE)
-                continue
-            number += 1
-            break
+class _FunctionWriter:
+    """Writes the lines that make each container, in the order in which they begin.
+
+    `number` is the number of the first, and counts containers in brackets, which the next document
+    may not have.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.values = 0
+        self.containers = 0
+
+    def add_value(self, node: str, value: Any, key: str | None = None) -> None:
+        """Add the lines that put a value into a container, under a key or as the next item."""
+        if isinstance(value, (dict, list)):
+            name = f"c{self.containers}"
+            container = "MappingNode" if isinstance(value, dict) else "SequenceNode"
+            self.lines.append(f"{name} = {container}()")
+            self.lines.append(f"{name}.places = places; {name}.number = number + {self.containers}")
+            self.containers += 1
+        elif value is None:
+            name = "None"
         else:
-            todo.pop()
+            name = f"v{self.values}"
+            self.values += 1
+            self.lines.append(
+                f"if type({name}) is Brackets:"
+                f" reader.number = number + {self.containers};"
+                f" {name} = reader.container({name});"
+                f" number = reader.number - {self.containers}"
+            )
+        if node:
+            self.lines.append(
+                f"{node}.append({name})" if key is None else f"{node}[{key!r}] = {name}"
+            )
+        if isinstance(value, dict):
+            for field, item in value.items():
+                self.add_value(name, item, field)
+        elif isinstance(value, list):
+            for item in value:
+                self.add_value(name, item)
 
 
 class ShapeCache:
@@ -83,9 +112,11 @@ class ShapeCache:
         self._seen: dict[int, int] = {}
         self._learnt = 0
 
-    def prefer(self, number: int) -> None:
+    def prefer(self, shape: TextShape) -> None:
         """Try a shape first from now on: documents of one shape mostly follow each other."""
-        self.known.insert(0, self.known.pop(number))
+        if shape is not self.known[0]:
+            self.known.remove(shape)
+            self.known.insert(0, shape)
 
     def is_worth(self, beginnings: tuple[str, ...]) -> bool:
         """Return whether documents with these line beginnings are frequent enough."""
