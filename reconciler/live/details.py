@@ -7,6 +7,7 @@ from reconciler import worker_pool
 from reconciler.errors import ApiError, NotFoundError
 from reconciler.kinds import KINDS
 from reconciler.live.gaps import OF_ONE_SCOPE, build_gap
+from reconciler.live.listed_payload import read_id, read_name
 from reconciler.live.names import build_taker
 from reconciler.live.references import ALL, Place
 from reconciler.model import Address, Kind, Payload
@@ -67,7 +68,7 @@ def _list_known(
     """Yield id and name of the listed objects; of parts, those of the projects."""
     if not kind.part_of:
         for payload in reading.payloads.get((kind.name, scope), ()):
-            yield kind.identity(payload), kind.identify(payload)
+            yield read_id(kind, payload), read_name(kind, payload)
         return
     for (project_kind, parts), pinned in reading.pins.items():
         if project_kind == kind.part_of and parts[:-1] == scope:
@@ -117,5 +118,5 @@ def _replace_listed(
         reading.payloads[place] = tuple(
             row
             for listed in reading.payloads[place]
-            for row in taken.get(kind.identity(listed), (listed,))
+            for row in taken.get(read_id(kind, listed), (listed,))
         )

@@ -1,64 +1,113 @@
 """Hold what is kept of a listed item in little memory: most items are never looked at again."""
 
 import marshal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Final
+from operator import itemgetter
+from typing import Any
 
-from reconciler.model import Payload, Spec
-
-_CONTAINERS: Final = frozenset({dict, list})  # exact types: that is what JSON has
-_SMALL: Final = 80  # bytes
-_NO_ITEMS: Final = marshal.dumps([])
-_NO_FIELDS: Final = marshal.dumps({})
+from reconciler.model import Kind, Payload, Spec
+from reconciler.posthog import pagination
 
 
 class ListedPayload(Mapping[str, Any]):
-    """Hold the fields of a listed item, and its spec if that needs no names for ids.
+    """Hold the fields of a listed item; its name and id; its spec if that needs no names for ids.
 
-    Lists and mappings are packed, and unpacked whenever they are read: only objects that change
-    need them, and packed they take a quarter of the memory.
+    The fields are packed, and unpacked when one of them is read: only objects that change need
+    them, and packed they take a quarter of the memory.
     """
 
-    __slots__ = ("_places", "_values", "spec")
+    __slots__ = ("_names", "_values", "id", "name", "spec")
 
-    def __init__(self, fields: Payload, spec: Spec | None) -> None:
-        self._places = _number_fields(tuple(fields))
-        self._values = tuple(
-            [_pack(v) if v.__class__ in _CONTAINERS else v for v in fields.values()]
-        )
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        values: tuple[Any, ...],
+        name: str,
+        id_: str,
+        spec: Spec | None,
+    ) -> None:
+        self._names = names
+        try:
+            self._values: bytes | tuple[Any, ...] = marshal.dumps(values)
+        except ValueError:  # they hold concealed text, which is not plain text
+            self._values = values
+        self.name = name
+        self.id = id_
         self.spec = spec
 
     def __getitem__(self, name: str) -> Any:
-        value = self._values[self._places[name]]
-        if value.__class__ is bytes:  # JSON has no bytes: it is packed
-            return marshal.loads(value)  # noqa: S302  packed below, in this process
-        return value
+        return self.unpack()[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self._names)
+
+    def unpack(self) -> Payload:
+        """Return all fields. The next reader may get the same object."""
+        values = self._values
+        if isinstance(values, bytes):
+            return _unpack(self._names, values)
+        return dict(zip(self._names, values, strict=True))
+
+
+@lru_cache(maxsize=16)  # what reads one field of an item mostly reads several
+def _unpack(names: tuple[str, ...], packed: bytes) -> Payload:
+    return dict(zip(names, marshal.loads(packed), strict=True))  # noqa: S302  packed above
+
+
+_Fields = tuple[tuple[str, ...], tuple[Any, ...]]  # names and values
+_Choice = tuple[tuple[str, ...], Callable[[Payload], tuple[Any, ...]], frozenset[str]]
+
+
+def build_picker(listed: frozenset[str]) -> Callable[[Payload], _Fields]:
+    """Return a function from an item to what is kept of it: the `listed` fields; none: all."""
+    latest = _choose_fields(listed, ())
+
+    def pick(payload: Payload) -> _Fields:
+        if not listed:
+            return _share_names(tuple(payload)), tuple(payload.values())
+        # The items of a listing mostly have the same fields, so those of the last one are tried.
+        nonlocal latest
+        names, read_values, absent = latest
+        try:
+            if payload.keys().isdisjoint(absent):
+                return names, read_values(payload)
+        except KeyError:
+            pass
+        latest = names, read_values, _ = _choose_fields(listed, tuple(payload))
+        return names, read_values(payload)
+
+    return pick
 
 
 @lru_cache(maxsize=256)
-def _number_fields(names: tuple[str, ...]) -> dict[str, int]:
-    """Return the place of each field; the items of a listing mostly have the same fields."""
-    return {name: place for place, name in enumerate(names)}
+def _choose_fields(listed: frozenset[str], names: tuple[str, ...]) -> _Choice:
+    """Return the names that are kept, a reader of their values, and the names that are absent."""
+    kept = tuple(name for name in names if name in listed)
+    if len(kept) > 1:
+        return kept, itemgetter(*kept), listed.difference(kept)
+    return kept, lambda payload: tuple(payload[name] for name in kept), listed.difference(kept)
 
 
-def _pack(value: Any) -> Any:
-    if not value:
-        return _NO_ITEMS if value.__class__ is list else _NO_FIELDS
-    try:
-        packed = marshal.dumps(value)
-    except ValueError:  # it holds concealed text, which is not plain text
-        return value
-    return packed if len(packed) > _SMALL else _share(packed)
+@lru_cache(maxsize=256)
+def _share_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the first of several equal values."""
+    return names
 
 
-@lru_cache(maxsize=4096)
-def _share(packed: bytes) -> bytes:
-    """Return the first of several equal values: most flags have the same tags, or none."""
-    return packed
+def read_name(kind: Kind, payload: Payload) -> str:
+    """Return the name of an item, which a listed one has at hand."""
+    return payload.name if isinstance(payload, ListedPayload) else kind.identify(payload)
+
+
+def read_id(kind: Kind, payload: Payload) -> str:
+    """Return the id of an item, which a listed one has at hand."""
+    return payload.id if isinstance(payload, ListedPayload) else kind.identity(payload)
+
+
+def identify_row(payload: Payload) -> str:
+    """Return what distinguishes the rows of a listing: each has its own id."""
+    return payload.id if isinstance(payload, ListedPayload) else pagination.identify(payload)

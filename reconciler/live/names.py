@@ -2,13 +2,11 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any, Final
 
 from reconciler.kinds import KINDS, READ
-from reconciler.live.listed_payload import ListedPayload
+from reconciler.live.listed_payload import ListedPayload, build_picker, read_id, read_name
 from reconciler.model import (
     ID,
     Address,
@@ -27,6 +25,7 @@ from reconciler.model import (
 )
 from reconciler.normal_form.encrypted_payloads import MARK, reveal
 from reconciler.posthog import change_requests, response_shapes
+from reconciler.posthog.pagination import keep_whole
 from reconciler.posthog.response_shapes import MALFORMED, Shape
 
 _Scope = tuple[str, ...]
@@ -73,14 +72,14 @@ class Names:
                     self.learn(address, id_)
 
     def _add_names(self, kind: str, scope: _Scope, items: tuple[Payload, ...]) -> None:
-        identify = READ[kind].identify
-        count = Counter(map(identify, items)) if _is_shared(kind) else Counter()
+        read = READ[kind]
+        count = Counter(read_name(read, payload) for payload in items if _is_shared(kind))
         for payload in items:
-            name = identify(payload)
+            name = read_name(read, payload)
             if kind in _BY_ID and not is_nameable(name):
                 continue
             if name and count[name] < 2:  # noqa: PLR2004  a unique name
-                self._by_id[kind, "id", scope, str(payload["id"])] = name
+                self._by_id[kind, "id", scope, read_id(read, payload)] = name
 
     def _add_user(
         self, organization: str, user: Mapping[str, Any], level: int | None, membership: str = ""
@@ -124,22 +123,24 @@ def _is_shared(kind: str) -> bool:
 
 def build_taker(kind: Kind) -> Callable[[Payload], Payload]:
     """Return a function that reduces each listed item while other pages are being read."""
+    if kind.name in _PEOPLE:
+        return keep_whole  # the people in each item are read in any case
 
-    @lru_cache(maxsize=256)  # the items of a listing mostly have the same fields
-    def choose(names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(name for name in names if name in kind.listed)
+    pick = build_picker(kind.listed)
 
     def take(payload: Payload) -> Payload:
-        kept = payload
-        if kind.listed:
-            names = choose(tuple(payload))
-            kept = dict(zip(names, map(payload.__getitem__, names), strict=True))
         spec: Spec | None = None
-        with suppress(*response_shapes.MALFORMED):  # reported when the collection is checked
-            unnamed = kind.to_spec(kept)
+        try:
+            name, id_ = kind.identify(payload), kind.identity(payload)
+        except MALFORMED:
+            return payload  # reported when the collection is checked
+        try:
+            unnamed = kind.to_spec(payload)
             if not kind.list_references(unnamed):
                 spec = kind.canonical(unnamed)
-        return ListedPayload(kept, spec)
+        except MALFORMED:
+            spec = None  # reported when its resource is built
+        return ListedPayload(*pick(payload), name, id_, spec)
 
     return take
 
@@ -148,13 +149,16 @@ def build_resource(
     kind: Kind, scope: tuple[str, ...], payload: Payload, names: Names
 ) -> LiveResource:
     """Return one live object in the terms of the files."""
-    address = Address(kind.name, (*scope, kind.identify(payload)))
-    if isinstance(payload, ListedPayload) and payload.spec is not None:
-        return LiveResource(address, kind.identity(payload), payload.spec, payload)
-    spec = kind.canonical(name_references(kind, address, kind.to_spec(payload), names))
+    address = Address(kind.name, (*scope, read_name(kind, payload)))
+    fields = payload
+    if isinstance(payload, ListedPayload):
+        if payload.spec is not None:
+            return LiveResource(address, payload.id, payload.spec, payload)
+        fields = payload.unpack()
+    spec = kind.canonical(name_references(kind, address, kind.to_spec(fields), names))
     if kind.of_people and address.organization in names.partial:  # a partial list proves nothing
         spec = {name: value for name, value in spec.items() if name not in kind.of_people}
-    return LiveResource(address, kind.identity(payload), spec, payload)
+    return LiveResource(address, read_id(kind, payload), spec, payload)
 
 
 def name_references(kind: Kind, address: Address, spec: Spec, names: Names) -> Spec:
@@ -262,7 +266,7 @@ def find_mismatch(kind_name: str, items: Iterable[Payload]) -> str:
     kind, people = READ.get(kind_name), _PEOPLE.get(kind_name)
     for payload in items:
         try:
-            if kind is not None:
+            if kind is not None and not isinstance(payload, ListedPayload):
                 kind.identify(payload), kind.identity(payload)
             if people is not None and (mismatch := response_shapes.find_mismatch(payload, people)):
                 return _describe_mismatch(kind_name, mismatch)

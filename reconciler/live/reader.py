@@ -17,6 +17,7 @@ from reconciler.live import details, references, schedules, visibility
 from reconciler.live import names as live_names
 from reconciler.live.gaps import OF_ONE_SCOPE, build_gap
 from reconciler.live.key_access import Directory, read_key_user
+from reconciler.live.listed_payload import identify_row, read_id, read_name
 from reconciler.live.names import Names, build_change_request, build_resource, build_taker
 from reconciler.model import (
     USER,
@@ -169,7 +170,7 @@ class Reading:
     def list_missing(self, addresses: Collection[Address]) -> None:
         """Read the second listing of a kind if a declared object is not in the first."""
         listed = {
-            key: set(map(kind.identify, items))
+            key: {read_name(kind, payload) for payload in items}
             for key, items in self.payloads.items()
             if (kind := READ[key[0]]).fallback_params
         }
@@ -189,9 +190,10 @@ class Reading:
             {key: self._build_task(*key, KINDS[key[0]].fallback_params) for key in sorted(first)}
         )
         for key, items in first.items():
-            known = {payload["id"] for payload in items}
+            kind = KINDS[key[0]]
+            known = {read_id(kind, payload) for payload in items}
             extra = self.payloads.get(key, ()) if self.payloads.get(key) is not items else ()
-            self.payloads[key] = (*items, *(p for p in extra if p["id"] not in known))
+            self.payloads[key] = (*items, *(p for p in extra if read_id(kind, p) not in known))
 
     def _build_task(
         self, kind: str, scope: tuple[str, ...], params: Mapping[str, str] | None = None
@@ -204,14 +206,14 @@ class Reading:
                 return ()
             path = READ[kind].collection.format_map(ids)
             try:
-                items: tuple[Payload, ...] = self.reader.list(path, params, take=take).items
+                listing = self.reader.list(path, params, identity=identify_row, take=take)
             except NotFoundError:
                 if kind == schedules.KIND:  # an older server: the other projects are not asked
                     self._not_offered.add(kind)
                 raise
-            if mismatch := live_names.find_mismatch(kind, items):
+            if mismatch := live_names.find_mismatch(kind, listing.items):
                 raise response_shapes.build_shape_error(path, mismatch)
-            return items
+            return listing.items
 
         return run
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from reconciler.kinds import KINDS, READ
-from reconciler.live.listed_payload import ListedPayload
+from reconciler.live.listed_payload import ListedPayload, read_id, read_name
 from reconciler.model import (
     ID,
     Address,
@@ -69,7 +69,7 @@ def find_referred(payloads: Payloads, addresses: Collection[Address]) -> Iterato
         for payload in payloads.get(place, ()) if references else ():
             if isinstance(payload, ListedPayload) and payload.spec is not None:
                 continue  # it refers to nothing
-            address = Address(kind.name, (*place[1], kind.identify(payload)))
+            address = Address(kind.name, (*place[1], read_name(kind, payload)))
             if address.name in wanted_names or ALL in wanted_names:
                 for reference in references:
                     for _, id_ in iterate_values(payload, reference.path):
@@ -85,8 +85,11 @@ def find_lacking(payloads: Payloads, wanted: Collection[Address]) -> set[Place]:
         if not kind.fallback_params or place not in payloads or place in missing:
             continue
         if place not in known:
-            items = payloads[place]
-            known[place] = {*map(kind.identify, items), *(f"{ID}{item['id']}" for item in items)}
+            known[place] = {
+                name
+                for item in payloads[place]
+                for name in (read_name(kind, item), f"{ID}{read_id(kind, item)}")
+            }
         id_ = parse_id(address.name, digits=True)
         if address.name not in known[place] and f"{ID}{id_}" not in known[place]:
             missing.add(place)
@@ -97,9 +100,10 @@ def list_undeclared_ids(payloads: Payloads) -> Mapping[Address, tuple[str, ...]]
     """Return the ids of objects that files name but never declare, by address."""
     ids: dict[Address, tuple[str, ...]] = {}
     for (kind, scope), items in payloads.items():
-        for payload in () if READ[kind].declared else items:
-            address = Address(kind, (*scope, READ[kind].identify(payload)))
-            ids[address] = (*ids.get(address, ()), str(payload["id"]))
+        read = READ[kind]
+        for payload in () if read.declared else items:
+            address = Address(kind, (*scope, read_name(read, payload)))
+            ids[address] = (*ids.get(address, ()), read_id(read, payload))
     return ids
 
 

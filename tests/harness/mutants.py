@@ -244,7 +244,7 @@ MUTANTS = [
            "            self.unreadable.append(build_gap(*key, error))\n            return",
            "            self.payloads[key] = ()\n            return", SINGLES, LIVENESS),
     mutant("a row without a key is no row", "live/reader.py",
-           "if mismatch := live_names.find_mismatch(kind, items):", "if mismatch := '':", PAGES),
+           "if mismatch := live_names.find_mismatch(kind, listing.items):", "if mismatch := '':", PAGES),
     mutant("a list without a count is whole", "posthog/pagination.py",
            "if type(count) is not int and (self._counted or count is not None):", "if False:", WIRE),
     mutant("a row of another project is ours", "posthog/pagination.py",
