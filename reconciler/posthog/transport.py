@@ -1,4 +1,7 @@
-"""Make calls to one origin with one key: bodies or our errors. The only user of httpx here.
+"""Make calls to one origin with one key: bodies or our errors.
+
+httpx reads proxies and authorities from the environment; calls use its engine, httpcore, directly,
+because the layers of httpx cost more than the rest of a call.
 
 Reads are tried again, writes are sent once. No redirect is followed, no cookie is kept, and no
 other host is contacted.
@@ -6,6 +9,7 @@ other host is contacted.
 
 import json
 import logging
+import re
 import ssl
 import threading
 import time
@@ -14,8 +18,9 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from random import Random
 from typing import Any, ClassVar, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
+import httpcore
 import httpx
 
 from reconciler import __version__, errors
@@ -23,11 +28,16 @@ from reconciler.model import OWN_CLIENT
 from reconciler.normal_form import encrypted_payloads
 from reconciler.posthog import body as posthog_body
 from reconciler.posthog import responses
-from reconciler.posthog.credentials import Secret, is_loopback
-from reconciler.posthog.deadline import Deadline, Stream
+from reconciler.posthog.connections import (
+    Connections,
+    Deadline,
+    has_extra,
+    make_pool,
+    read_headers,
+)
+from reconciler.posthog.credentials import Secret
 from reconciler.posthog.pagination import Params
 from reconciler.posthog.rate_limit import RateLimiter
-from reconciler.posthog.redaction import cut_line
 from reconciler.posthog.responses import Call, Response, build_not_sent
 from reconciler.posthog.retry import (
     BAD_PATH,
@@ -40,18 +50,20 @@ from reconciler.posthog.retry import (
 )
 from reconciler.posthog.retry_policy import DEFAULT_LIMITS, CallLimits, parse_requested_wait_s
 
-KEEP_ALIVE_S: Final = 4.0  # below the 5 s after which common servers hang up
-CONNECTIONS: Final = 64
 _TOO_MANY: Final = 429
 _NO_ANSWER: Final = frozenset({_TOO_MANY, 502, 503, 504})  # not of PostHog's API, or not yet
 _ReadResponse = Callable[..., Any]  # as responses.read_response
 _NOT_SENT: Final = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
+    httpcore.ConnectError,
+    httpcore.ConnectTimeout,
+    httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
 )
+_BODIES: Final = frozenset({"POST", "PUT", "PATCH"})  # have a length, even without a body
+_ODD: Final = re.compile(r"[?#]")  # ends a path
+# A target that needs no quoting, as nearly all: quoting takes fifty times as long.
+_PLAIN: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]+|%[0-9A-Fa-f]{2})*")
+_LONGEST_PLAIN: Final = 4000
 
 
 class Transport:
@@ -110,7 +122,17 @@ class Transport:
         self._has_warned = False  # about responses that cannot be trusted
         self._count = threading.Lock()
         self._deadline = Deadline(clock)
-        self._client = _open_client(base_url, key, limits, self._deadline)
+        self._url = httpcore.URL(base_url)
+        self._extensions = {
+            "timeout": {
+                "connect": limits.connect_s,
+                "read": limits.deadline_s,
+                "write": limits.deadline_s,
+            }
+        }
+        self._headers = _list_headers(urlsplit(base_url).netloc)
+        pool = make_pool(base_url)
+        self._connections = Connections(pool, self._url.origin, self._deadline)
 
     def get(self, path: str, params: Params | None = None) -> Any:
         """Return the parsed body of one GET; retry where that makes sense."""
@@ -145,7 +167,6 @@ class Transport:
     def close(self) -> None:
         """Stop, and close every connection."""
         self.stop()
-        self._client.close()
         self._deadline.close()
 
     def _deliver(self, call: Call, *, params: Params | None = None, body: Any = None) -> Delivered:
@@ -201,47 +222,57 @@ class Transport:
             self.writes += call.writes
         self._deadline.start(self._retrier.get_exchange_timeout_s(call))
         try:
-            raw_response = self._client.send(request, stream=True)
-            try:
-                response = self._receive(call, raw_response)
-                self._check_whole(call, raw_response)
-                return response
-            finally:
-                raw_response.close()
+            with self._connections.lend() as connection:
+                raw_response = connection.handle_request(request)
+                try:
+                    response = self._receive(call, raw_response)
+                    self._check_whole(call, connection)
+                    return response
+                finally:
+                    raw_response.close()
         except _NOT_SENT as error:
             raise self._build_unreachable(call, error) from None
         except RuntimeError:
-            if self._client.is_closed:
+            if self._deadline.is_closed:
                 raise build_not_sent(call, "the connection was closed", code=STOPPED) from None
             raise
-        except httpx.TimeoutException:
+        except httpcore.TimeoutException:
             why = f"no complete response within {self._limits.deadline_s:g} s"
             raise responses.build_lost(call, "PostHog did not respond in time", why) from None
-        except httpx.HTTPError as error:
+        except (httpcore.NetworkError, httpcore.ProtocolError) as error:
             why = f"{type(error).__name__}: {error}"
             raise responses.build_lost(call, "the connection broke", why) from None
 
     def _build_request(
         self, call: Call, params: Params | None, content: bytes | None
-    ) -> httpx.Request:
+    ) -> httpcore.Request:
         """Build the request, after checking that it goes to our origin."""
-        headers = {} if content is None else {"Content-Type": "application/json"}
+        if not call.path.startswith("/") or call.path.startswith("//") or _ODD.search(call.path):
+            raise build_not_sent(call, f"it is not a path on {self.origin}", code=BAD_PATH)
+        target = call.path + _format_query(params)
         try:
-            request = self._client.build_request(
-                call.method,
-                self.origin + call.path + _format_query(params),
-                content=content,
-                headers=headers,
-            )
+            raw_target = _quote_target(self.origin, target)
         except httpx.InvalidURL as error:
             raise build_not_sent(call, f"it is not a valid URL: {error}", code=BAD_PATH) from None
-        goes_to = f"{request.url.scheme}://{request.url.netloc.decode('ascii')}"
-        odd = call.path.startswith("//") or "?" in call.path or "#" in call.path
-        if goes_to != self.origin or not call.path.startswith("/") or odd:
-            raise build_not_sent(call, f"it is not a path on {self.origin}", code=BAD_PATH)
-        return request
+        authorization = f"Bearer {self._key.reveal()}".encode()
+        headers = [*self._headers, (b"Authorization", authorization)]
+        if content is not None:
+            headers.append((b"Content-Type", b"application/json"))
+            headers.append((b"Content-Length", str(len(content)).encode()))
+        elif call.method in _BODIES:
+            headers.append((b"Content-Length", b"0"))
+        origin = self._url
+        return httpcore.Request(
+            call.method,
+            httpcore.URL(
+                scheme=origin.scheme, host=origin.host, port=origin.port, target=raw_target
+            ),
+            headers=headers,
+            content=content,
+            extensions=self._extensions,
+        )
 
-    def _build_unreachable(self, call: Call, error: httpx.HTTPError) -> errors.UnreachableError:
+    def _build_unreachable(self, call: Call, error: Exception) -> errors.UnreachableError:
         if _has_cause(error, ssl.SSLCertVerificationError):
             return build_not_sent(
                 call,
@@ -254,12 +285,13 @@ class Transport:
             call, why, fix=f"check the network, the proxy, and that {self.origin} is right"
         )
 
-    def _check_whole(self, call: Call, raw_response: httpx.Response) -> None:
-        """Refuse a response with bytes after it: it may be another request's, as the next may."""
-        stream = raw_response.extensions.get("network_stream")
-        if not isinstance(stream, Stream) or not stream.has_extra:
+    def _check_whole(self, call: Call, connection: httpcore.ConnectionInterface) -> None:
+        """Refuse a response with bytes after it: it may be another request's, as the next may.
+
+        The connection is closed, so that it is not used again.
+        """
+        if not has_extra(connection):
             return
-        stream.close()  # so that it is not used again
         if not self._has_warned:
             self._has_warned = True
             self.log.warning(
@@ -270,23 +302,24 @@ class Transport:
         why = "there are bytes after the response: it may be the response to another request"
         raise responses.build_lost(call, "the response cannot be trusted", why)
 
-    def _receive(self, call: Call, raw_response: httpx.Response) -> Response:
+    def _receive(self, call: Call, raw_response: httpcore.Response) -> Response:
         """Read the whole body within the deadline and the size limit."""
-        headers = {name.lower(): value for name, value in raw_response.headers.items()}
-        head = Response(raw_response.status_code, headers, b"")
+        headers = read_headers(raw_response.headers)
+        head = Response(raw_response.status, headers, b"")
         encoding = headers.get("content-encoding", "identity").strip().lower()
-        body = bytearray()
+        pieces, length = [], 0
         try:
             for piece in posthog_body.inflate(
-                raw_response.iter_raw(), encoding, self._limits.max_bytes
+                raw_response.iter_stream(), encoding, self._limits.max_bytes
             ):
-                body += piece
-                if len(body) > self._limits.max_bytes:
+                pieces.append(piece)
+                length += len(piece)
+                if length > self._limits.max_bytes:
                     reason = f"more than {self._limits.max_bytes} bytes"
                     raise responses.build_unreadable(call, head, reason, code=TOO_LARGE)
         except ValueError as error:
             raise responses.build_unreadable(call, head, str(error)) from None
-        return Response(head.status, headers, bytes(body))
+        return Response(head.status, headers, b"".join(pieces))
 
 
 class WriteTransport(Transport):
@@ -314,13 +347,6 @@ class WriteTransport(Transport):
         return response
 
 
-class _NoCookies(httpx.Cookies):
-    """Keep no cookie, without a look at the response, which would take a fifth of a call's time."""
-
-    def extract_cookies(self, response: httpx.Response) -> None:
-        """Do nothing."""
-
-
 def _keep_response(call: Call, response: Response, **context: Any) -> Response:
     """Return a response of PostHog's API unchanged; raise the error of any other response."""
     if response.status in _NO_ANSWER:
@@ -328,55 +354,36 @@ def _keep_response(call: Call, response: Response, **context: Any) -> Response:
     return response
 
 
-def _open_client(
-    base_url: str, key: Secret, limits: CallLimits, deadline: Deadline
-) -> httpx.Client:
-    """Open the httpx client with most of its conveniences switched off."""
-    for name in ("httpx", "httpcore"):  # their debug logs contain headers and whole URLs
-        logging.getLogger(name).setLevel(logging.WARNING)
-    parts = urlsplit(base_url)
-    trusting_nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # quick, and http needs none
-    try:
-        client = httpx.Client(
-            headers={
-                "Authorization": f"Bearer {key.reveal()}",
-                "Accept": "application/json",
-                "Accept-Encoding": "gzip",
-                "User-Agent": f"reconciler/{__version__}",
-                "x-posthog-client": OWN_CLIENT,
-            },
-            verify=True if parts.scheme == "https" else trusting_nobody,
-            timeout=httpx.Timeout(limits.deadline_s, connect=limits.connect_s),
-            limits=httpx.Limits(
-                max_connections=CONNECTIONS,
-                max_keepalive_connections=CONNECTIONS,
-                keepalive_expiry=KEEP_ALIVE_S,
-            ),
-            follow_redirects=False,
-            # proxies and authorities of the environment; no proxy reaches our own loopback
-            trust_env=parts.scheme == "https" or not is_loopback(parts.hostname or ""),
-        )
-    except (OSError, ValueError, ImportError) as error:
-        raise errors.TargetError(
-            f"cannot prepare a connection to {base_url}",
-            why=cut_line(f"{type(error).__name__}: {error}"),
-            fix="check SSL_CERT_FILE, SSL_CERT_DIR and the proxy variables of the environment",
-        ) from None
-    # httpx has no total deadline, no public parameter for a backend, and always looks for cookies,
-    # so private attributes are used; tests that send bytes slowly, or cookies, fail if they change.
-    client._cookies = _NoCookies()  # noqa: SLF001  no other way in
-    for route in (client._transport, *client._mounts.values()):  # noqa: SLF001  no other way in
-        if isinstance(route, httpx.HTTPTransport):
-            deadline.guard(route._pool)  # noqa: SLF001  as above
-    return client
+def _list_headers(netloc: str) -> list[tuple[bytes, bytes]]:
+    """Return the headers of every request, besides the key."""
+    headers = {
+        "Host": netloc,
+        "Accept": "application/json",
+        "Accept-Encoding": "gzip",
+        "Connection": "keep-alive",
+        "User-Agent": f"reconciler/{__version__}",
+        "x-posthog-client": OWN_CLIENT,
+    }
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
 def _format_query(params: Params | None) -> str:
-    """Return the query of a URL: `params` would make httpx parse the URL a second time."""
-    if params is None:
+    """Return the query of a URL, with its question mark."""
+    if not params:
         return ""
-    pairs = httpx.QueryParams(dict(params) if isinstance(params, Mapping) else tuple(params))
-    return f"?{pairs}" if pairs else ""
+    pairs = params.items() if isinstance(params, Mapping) else params
+    texts = [
+        (name, str(value).lower() if value is True or value is False else value)
+        for name, value in pairs
+    ]
+    return f"?{urlencode(texts)}"
+
+
+def _quote_target(origin: str, target: str) -> bytes:
+    """Return path and query with what URLs may not hold quoted; httpx.InvalidURL if that fails."""
+    if len(target) <= _LONGEST_PLAIN and "/." not in target and _PLAIN.fullmatch(target):
+        return target.encode()
+    return httpx.URL(origin + target).raw_path
 
 
 def _has_cause(error: BaseException, cls: type[BaseException]) -> bool:

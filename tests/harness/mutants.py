@@ -251,7 +251,7 @@ MUTANTS = [
            "if isinstance(owner, str | int) and str(owner).lower() != self._id:", "if False:", WIRE),
     # the wire
     mutant("what follows an answer answers the next request", "posthog/transport.py",
-           "if not isinstance(stream, Stream) or not stream.has_extra:", "if True:", WIRE),
+           "if not has_extra(connection):", "if True:", WIRE),
     mutant("send a write again like a read", "posthog/retry.py",
            "    if call.writes:\n        return False", "    if False:\n        return False", WIRE, SINGLES),
     mutant("answer an overload at once", "posthog/retry.py",

@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from reconciler.posthog.body import inflate, parse
+from reconciler.posthog.body import MAX_DEPTH, inflate, parse
 
 
 @pytest.mark.parametrize("value", [{}, [], {"a": [1, 2.5, None, True, "ä\U0001f600"]}, "x", 0])
@@ -43,6 +43,15 @@ def test_good_json_is_parsed(value):
 def test_doubtful_json_is_refused_with_a_reason(raw):
     with pytest.raises(ValueError, match=r"."):
         parse(raw)
+
+
+@pytest.mark.parametrize(("start", "inner", "end"), [("[", "", "]"), ('{"a":', "1", "}")])
+def test_nesting_is_refused_beyond_the_same_depth_whatever_nests(start, inner, end):
+    depth = MAX_DEPTH - 1  # in a list of its own
+    parse(f"[1, {start * depth}{inner}{end * depth}, 2]".encode())
+    depth += 1
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse(f"[1, {start * depth}{inner}{end * depth}, 2]".encode())
 
 
 def test_a_page_cut_off_at_any_byte_is_refused():

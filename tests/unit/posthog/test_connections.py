@@ -6,7 +6,7 @@ from queue import Queue
 import httpcore
 import pytest
 
-from reconciler.posthog.deadline import Deadline
+from reconciler.posthog.connections import Deadline
 from tests.unit.posthog.servers import raw_serving
 
 

@@ -1,4 +1,4 @@
-"""Give sockets a total deadline, and one response for each request; close all of them at the end.
+"""Make and lend connections to one origin: each with a total deadline, all closed at the end.
 
 The timeouts of the HTTP library count per read: a server that sends a byte each half second could
 hold a call for hours, in the headers too. And the library keeps bytes that follow a response for
@@ -6,16 +6,23 @@ the next request on the connection, although they are not the response to it. An
 about to connect while the client is closed would open a socket that nobody closes.
 """
 
+import logging
 import ssl
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-import h11
 import httpcore
+import httpx
 
-_ANY_REQUEST: Final = h11.Request(method="GET", target="/", headers=[("Host", "any")])
+from reconciler import errors
+from reconciler.posthog.credentials import is_loopback
+from reconciler.posthog.redaction import cut_line
+
+KEEP_ALIVE_S: Final = 4.0  # below the 5 s after which common servers hang up
 
 
 class Deadline:
@@ -27,6 +34,11 @@ class Deadline:
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
         self._is_closed = False
         self._lock = threading.Lock()
+
+    @property
+    def is_closed(self) -> bool:
+        """Return whether `close` was called."""
+        return self._is_closed
 
     def start(self, seconds: float) -> None:
         """Begin a call of the current thread."""
@@ -64,6 +76,93 @@ class Deadline:
         pool._network_backend = _Backend(backend, self)  # type: ignore[attr-defined]  # noqa: SLF001  as above
 
 
+class Connections:
+    """Lend connections to one origin, each to one call at a time.
+
+    The library's pool only makes them: to lend one, it would look at every connection twice.
+    """
+
+    def __init__(
+        self, pool: httpcore.ConnectionPool, origin: httpcore.Origin, deadline: Deadline
+    ) -> None:
+        deadline.guard(pool)
+        self._pool = pool
+        self._origin = origin
+        self._deadline = deadline
+        self._idle: list[httpcore.ConnectionInterface] = []  # the last used is the next
+
+    @contextmanager
+    def lend(self) -> Iterator[httpcore.ConnectionInterface]:
+        """Lend a connection. After an exception, or half a response, it is closed."""
+        connection = self._take()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if connection.is_idle():
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    def _take(self) -> httpcore.ConnectionInterface:
+        if self._deadline.is_closed:
+            raise RuntimeError("the client is closed")
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return self._pool.create_connection(self._origin)
+            if not connection.has_expired():
+                return connection
+            connection.close()
+
+
+def has_extra(connection: httpcore.ConnectionInterface) -> bool:
+    """Return whether bytes came that are not part of the response to the last request.
+
+    The library's parser knows, and nothing public shows it; tests fail if its place changes.
+    """
+    inner: Any = connection
+    while not isinstance(inner, httpcore.HTTP11Connection):
+        inner = inner._connection  # noqa: SLF001  behind a proxy, and before the first call
+    return bool(inner._h11_state.trailing_data[0])  # noqa: SLF001  as above
+
+
+def make_pool(base_url: str) -> httpcore.ConnectionPool:
+    """Return what makes connections, through the proxy that the environment names for the host."""
+    for name in ("httpx", "httpcore"):  # their debug logs contain headers and whole URLs
+        logging.getLogger(name).setLevel(logging.WARNING)
+    parts = urlsplit(base_url)
+    trusting_nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # quick, and http needs none
+    try:
+        client = httpx.Client(
+            verify=True if parts.scheme == "https" else trusting_nobody,
+            limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_S),
+            # proxies and authorities of the environment; no proxy reaches our own loopback
+            trust_env=parts.scheme == "https" or not is_loopback(parts.hostname or ""),
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise errors.TargetError(
+            f"cannot prepare a connection to {base_url}",
+            why=cut_line(f"{type(error).__name__}: {error}"),
+            fix="check SSL_CERT_FILE, SSL_CERT_DIR and the proxy variables of the environment",
+        ) from None
+    # httpx shows neither the pool for a URL nor a parameter for it, so private attributes are used
+    route: Any = client._transport_for_url(httpx.URL(base_url))  # noqa: SLF001  no other way in
+    pool: httpcore.ConnectionPool = route._pool  # noqa: SLF001  as above
+    return pool
+
+
+def read_headers(raw_headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers by name in lower case; the values of one that comes twice joined."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in raw_headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
 class _Backend(httpcore.NetworkBackend):
     """Open sockets that keep the deadline."""
 
@@ -88,64 +187,25 @@ class _Backend(httpcore.NetworkBackend):
         )
 
 
-class _ResponseEnd:
-    """Follow the bytes of one response to its end, with the same parser as the library."""
-
-    def __init__(self) -> None:
-        self.has_extra = False  # something came after the end
-        self._is_over = False
-        self._parser = h11.Connection(h11.CLIENT)
-        self._parser.send(_ANY_REQUEST)  # the end does not depend on the request
-        self._parser.send(h11.EndOfMessage())
-
-    def feed(self, data: bytes) -> None:
-        """Take the next bytes of the connection."""
-        if self._is_over:
-            self.has_extra = self.has_extra or bool(data)
-            return
-        try:
-            self._parser.receive_data(data)
-            while (event := self._parser.next_event()) not in (h11.NEED_DATA, h11.PAUSED):
-                if isinstance(event, h11.EndOfMessage):
-                    self._is_over = True
-                    self.has_extra = bool(self._parser.trailing_data[0])
-                    return
-                if isinstance(event, h11.ConnectionClosed):
-                    break
-        except h11.RemoteProtocolError:  # the library's own parser finds the same, and reports it
-            self._is_over = True
-
-
 class Stream(httpcore.NetworkStream):
     """Keep the deadline in each operation of a socket."""
 
     def __init__(self, inner: httpcore.NetworkStream, deadline: Deadline) -> None:
         self._inner = inner
         self._deadline = deadline
-        self._response: _ResponseEnd | None = None  # to the last request; None while it is sent
-
-    @property
-    def has_extra(self) -> bool:
-        """Return whether bytes came that are not part of the response to the last request."""
-        return self._response is not None and self._response.has_extra
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read within the remaining time."""
         left = self._deadline.limit_timeout(timeout)
         if left is not None and left <= 0.0:
             raise httpcore.ReadTimeout
-        data = self._inner.read(max_bytes, left)
-        if self._response is None:
-            self._response = _ResponseEnd()
-        self._response.feed(data)
-        return data
+        return self._inner.read(max_bytes, left)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write within the remaining time."""
         left = self._deadline.limit_timeout(timeout)
         if left is not None and left <= 0.0:
             raise httpcore.WriteTimeout
-        self._response = None
         self._inner.write(buffer, left)
 
     def close(self) -> None:
