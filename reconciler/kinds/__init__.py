@@ -22,11 +22,13 @@ READ: Mapping[str, Kind] = _discover()
 KINDS: Mapping[str, Kind] = MappingProxyType({n: kind for n, kind in READ.items() if kind.declared})
 """The kinds that files declare."""
 
+FOLDING = frozenset(name for name, kind in KINDS.items() if kind.folds_case)
+"""Those of them that compare names without case."""
+
 
 def fold_name(address: Address) -> Address:
     """Return the address in the form in which its kind compares names."""
-    kind = KINDS.get(address.kind)
-    if kind is None or not kind.folds_case:
+    if address.kind not in FOLDING:
         return address
     return Address(address.kind, (*address.parts[:-1], address.name.casefold()))
 

@@ -89,6 +89,7 @@ from reconciler.model.plan import (
     Plan,
     Released,
     Requests,
+    select_written,
 )
 from reconciler.model.resources import (
     Declared,
@@ -302,6 +303,7 @@ __all__ = [
     "parse_time",
     "put_back",
     "read_revision",
+    "select_written",
     "shorten_commit",
     "sort_keys",
     "strip_positions",

@@ -190,7 +190,7 @@ def _read_past(
     """Yield what the files said at the last commits, where several steps may evade a gate."""
     if history is None:
         return
-    if needed := incremental.find_needed_history(compared.changes, live):
+    if needed := incremental.find_needed_history(compared.writes, live):
         for state in history.read_recent(needed.names):
             yield needed.restrict(config_loaded.expand_templates(state, projects))
 
@@ -217,10 +217,11 @@ def read_gates(
 
 def find_pins(desired: Declared, directory: key_access.Directory) -> dict[Address, str]:
     """Return the live ids that names do not say: `metadata.id`, and those of renamed projects."""
-    pins = {a: r.id for a, r in desired.resources.items() if r.id is not None}
-    for address, resource in desired.resources.items():
+    resources = desired.resources.items()
+    pins = {a: r.id for a, r in resources if r.id is not None}
+    for address, resource in resources:
         old = resource.lifecycle.renamed_from
-        if address.kind != "Project" or old is None or address in pins:
+        if old is None or address.kind != "Project" or address in pins:
             continue
         projects = directory.projects.get(address.organization, {})
         if address.name not in projects and len(projects.get(old, ())) == 1:

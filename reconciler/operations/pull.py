@@ -30,7 +30,7 @@ from reconciler.model import (
 from reconciler.operations import plan
 from reconciler.plan import links
 from reconciler.plan.approvals import request_matching
-from reconciler.plan.diff import matching, references, three_way
+from reconciler.plan.diff import matching, references, removals, three_way
 from reconciler.plan.diff.base_index import BaseIndex
 from reconciler.posthog import change_requests
 from reconciler.posthog.client import Reader
@@ -71,7 +71,7 @@ class _World:
         if then is None or change.desired is None:
             return []
         kind = KINDS[change.address.kind]
-        removed = three_way.find_removed_fields(then.spec, change.desired.spec, kind)
+        removed = removals.find_removed_fields(then.spec, change.desired.spec, kind)
         return [path for path, _ in removed]
 
 
@@ -199,10 +199,10 @@ def _removed(
     world: _World, choice: Choice, pulled: PullSelection, known: set[int], changes: list[Change]
 ) -> None:
     """Keep out what has left the files since the base, although it is still live."""
-    removals, _ = three_way.find_removals(
+    deletes, _ = removals.find_removals(
         world.declared, world.base, world.live, choice.covers, changes
     )
-    for change in removals:
+    for change in deletes:
         if change.before is not None:
             known.add(id(change.before))
             pulled.kept.append(KeptChange(change.address))

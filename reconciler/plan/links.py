@@ -14,6 +14,8 @@ _Key = tuple[str, tuple[str, ...], str]  # a kind, a project, and an id or a key
 
 def list_change_requests(changes: Iterable[Change], live: Live) -> tuple[ChangeRequest, ...]:
     """Return the open and the rejected requests about what changes, oldest first."""
+    if not (live.change_requests or live.rejections):
+        return ()
     keys: set[_Key] = set()
     named = set[str | None]()
     for change in changes:
@@ -46,13 +48,14 @@ def add_links(plan: Plan, live: Live, host: str) -> Plan:
 
     def add_page(change: Change) -> Change:
         template = KINDS[change.address.kind].page
-        if change.live_id is None or not template or change.action is Action.NONE:
+        if change.live_id is None or not template:
             return change
         return replace(change, url=page(change.address.parts[:-1], template, change.live_id))
 
+    none = Action.NONE
     return replace(
         plan,
-        changes=tuple(map(add_page, plan.changes)),
+        changes=tuple([c if c.action is none else add_page(c) for c in plan.changes]),
         change_requests=tuple(
             replace(request, url=page((request.organization, request.project), REQUEST, request.id))
             for request in plan.change_requests

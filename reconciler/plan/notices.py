@@ -29,6 +29,8 @@ _GATE: Final = frozenset({"ApprovalPolicy", "ChangeRequest"})
 
 def find_unreadable(desired: Declared, base: Declared | None, live: Live) -> Iterator[Finding]:
     """Yield an error for each scope that could not be read and that the files declare."""
+    if not live.unreadable:
+        return
     declared_in: dict[tuple[str, tuple[str, ...]], list[Address]] = defaultdict(list)
     declared = {**(base.resources if base is not None else {}), **desired.resources}
     for address in declared:
@@ -100,12 +102,12 @@ def _report_gate_off(organization: str) -> Finding:
 
 def find_unmanaged_fields(changes: tuple[Change, ...]) -> Iterator[Finding]:
     """Yield live values that differ from the default and are not declared in any file."""
+    delete = Action.DELETE
     for change in changes:
-        live = change.before
-        if live is None or change.desired is None or change.action is Action.DELETE:
+        live, desired = change.before, change.desired
+        if live is None or desired is None or change.action is delete:
             continue
-        kind = KINDS[change.address.kind]
-        for path in _list_undeclared(change.desired.spec, live.spec, kind):
+        for path in _list_undeclared(desired.spec, live.spec, KINDS[change.address.kind]):
             yield Finding(
                 code=UNMANAGED_FIELD,
                 severity=Severity.NOTICE,
@@ -141,19 +143,18 @@ def _is_usual(defaults: Mapping[str, Any], name: str, value: Any) -> bool:
     return name not in defaults or defaults[name] == value or not (defaults[name] or value)
 
 
-def _list_undeclared(desired: Spec, live: Spec, kind: Kind) -> Iterator[str]:
-    """Yield top-level fields, and keys of declared mappings, that only the live side has."""
-    is_declared = live.keys() <= desired.keys()
-    for name, value in live.items():
-        if is_declared and value.__class__ is not dict:
-            continue
+def _list_undeclared(desired: Spec, live: Spec, kind: Kind) -> list[str]:
+    """List top-level fields, and keys of declared mappings, that only the live side has."""
+    undeclared = []
+    for name in [n for n, value in live.items() if value.__class__ is dict or n not in desired]:
+        value, written = live[name], desired.get(name)
         if name not in desired:
             if not _is_usual(kind.defaults, name, value):
-                yield name
-        elif value.__class__ is dict and name not in kind.atomic:
-            written = desired[name]
-            if written is value or not isinstance(written, dict) or written.keys() >= value.keys():
-                continue
-            for key, live_value in value.items():
-                if key not in written and live_value not in _UNSET:
-                    yield f"{name}.{key}"
+                undeclared.append(name)
+        elif written is not value and isinstance(written, dict) and name not in kind.atomic:
+            undeclared += [
+                f"{name}.{key}"
+                for key, live_value in value.items()
+                if key not in written and live_value not in _UNSET
+            ]
+    return undeclared

@@ -1,11 +1,11 @@
 """Plan: one line per stage, in the order of docs/architecture.md."""
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import field
 
 from reconciler.kinds import KINDS
 from reconciler.lazy_dataclass import dataclass
 from reconciler.model import (
-    Action,
     Address,
     Change,
     Declared,
@@ -14,12 +14,13 @@ from reconciler.model import (
     Plan,
     Released,
     Requests,
+    select_written,
 )
 from reconciler.plan import links, notices, rewrites, schedules
 from reconciler.plan import unmanaged as plan_unmanaged
 from reconciler.plan.approvals import findings, forecast
 from reconciler.plan.approvals.evaluation import GateEvaluator
-from reconciler.plan.diff import dropped_fields, references, secrets, three_way
+from reconciler.plan.diff import dropped_fields, references, removals, secrets, three_way
 from reconciler.plan.diff.known_changes import KnownChanges
 from reconciler.plan.evasion import incremental, rules
 from reconciler.plan.guardrails import (
@@ -49,6 +50,11 @@ class Comparison:
     changes: tuple[Change, ...]
     problems: tuple[Finding, ...]
     known: KnownChanges  # as compared, for another comparison of this run
+    writes: tuple[Change, ...] = field(init=False)  # all changes but `none`
+
+    def __post_init__(self) -> None:
+        """Pick the changes that are written: most questions are about these few."""
+        object.__setattr__(self, "writes", select_written(self.changes))
 
 
 def build_plan(
@@ -79,10 +85,12 @@ def build_plan(
     picked, base, problems = seen.picked, seen.base, seen.problems
     edges, unresolved = references.resolve_names(picked, desired, live)
     unmanaged = _list_unmanaged(desired, base, live, options)
+    noticed = unmanaged if options.unmanaged != "ignore" else ()
     changes, held = checks.hold_back_deletes(seen.changes, (*unresolved, *problems))
     gate_effects = effects.find_gate_effects(changes, live)
     changes = _add_gates_and_schedules(changes, live, gate_effects)
     changes, cycles = ordering_changes.order_changes(changes, edges, gate_effects, live)
+    writes = select_written(changes)
     reported = (
         *picked.findings,
         *unresolved,
@@ -92,23 +100,21 @@ def build_plan(
         *flag_dependencies.find_refused_changes(changes, live),
         *rejected_changes.find_rejected_changes(changes, live),
         *checks.find_refusals(
-            changes, live, options.limits, desired=desired, base=base, started=started
+            writes, live, options.limits, desired=desired, base=base, started=started
         ),
-        *_find_gate_findings(changes, live),
-        *_find_evasions(changes, live, gate_effects, past),
+        *_find_gate_findings(changes, writes, live),
+        *_find_evasions(writes, live, gate_effects, past),
         *plan_unmanaged.check_setting(options.unmanaged, unmanaged, prune=options.prune),
-        *experiment_policies.find_policy_notices(
-            changes, live, unmanaged if options.unmanaged != "ignore" else ()
-        ),
+        *experiment_policies.find_policy_notices(writes, live, noticed),
         *notices.find_unreadable(picked, base, live),
-        *_find_field_notices(changes),
+        *_find_field_notices(changes, writes),
     )
     return Plan(
-        changes=tuple(map(secrets.mask_hidden, changes)),
-        unmanaged=_list_left_alone(unmanaged, changes, options),
+        changes=secrets.mask_changes(changes),
+        unmanaged=_list_left_alone(unmanaged, writes, options),
         released=_list_released(changes, desired, base, options),
         findings=tuple(sorted(reported, key=lambda finding: finding.sort_key)),
-        requests=Requests(expected_writes=sum(1 for c in changes if c.action is not Action.NONE)),
+        requests=Requests(expected_writes=len(writes)),
         change_requests=links.list_change_requests(changes, live),
     )
 
@@ -122,31 +128,34 @@ def _add_gates_and_schedules(
     return rewrites.add_warnings(schedules.attach_schedules(changes, live), live)
 
 
-def _find_field_notices(changes: tuple[Change, ...]) -> Iterator[Finding]:
+def _find_field_notices(
+    changes: tuple[Change, ...], writes: tuple[Change, ...]
+) -> Iterator[Finding]:
     """Find live values that no file declares, and those that a write makes PostHog remove."""
     yield from notices.find_unmanaged_fields(changes)
-    yield from notices.find_dropped_keys(changes)
+    yield from notices.find_dropped_keys(writes)
 
 
-def _find_gate_findings(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
+def _find_gate_findings(
+    changes: tuple[Change, ...], writes: tuple[Change, ...], live: Live
+) -> Iterator[Finding]:
     """Find what is wrong with the gates of a plan, and what could not be read of them."""
-    yield from findings.find_gate_findings(changes, live)
-    yield from rewrites.find_unreadable(changes, live)
+    yield from findings.find_gate_findings(writes, live)
+    yield from rewrites.find_unreadable(writes, live)
     yield from access_rules.find_notices(changes, live)
 
 
 def _find_evasions(
-    changes: tuple[Change, ...],
+    writes: tuple[Change, ...],
     live: Live,
     gate_effects: effects.GateEffects,
     past: Sequence[Declared],
 ) -> Iterator[Finding]:
     """Find changes that pass a gate which would hold the same change back in another form."""
-    moving = (change for change in changes if change.action is not Action.NONE)
-    if past or any(KINDS[change.address.kind].gates for change in moving):
-        evaluator = GateEvaluator(changes, live, gate_effects.list_last())
-        yield from rules.find_evasions(changes, live, evaluator)
-        yield from incremental.find_stepwise_evasions(changes, live, evaluator, past)
+    if past or any(KINDS[change.address.kind].gates for change in writes):
+        evaluator = GateEvaluator(writes, live, gate_effects.list_last())
+        yield from rules.find_evasions(writes, live, evaluator)
+        yield from incremental.find_stepwise_evasions(writes, live, evaluator, past)
 
 
 def compare_resources(
@@ -169,7 +178,7 @@ def compare_resources(
     reversal = options.reversal.respell(live, desired) if options.reversal is not None else None
     compare = reversal.compare if reversal is not None else None
     changes, problems = three_way.compare_all(picked, base, live, known, compare)
-    deletes, unclear = three_way.find_removals(
+    deletes, unclear = removals.find_removals(
         desired,
         base,
         live,
@@ -211,16 +220,16 @@ def _list_released(
     """List the fields that left the files; what a reversal leaves out was never written."""
     if options.reversal is not None:
         return ()
-    return tuple(three_way.find_released(changes, desired, base))
+    return tuple(removals.find_released(changes, desired, base))
 
 
 def _list_left_alone(
-    unmanaged: tuple[Address, ...], changes: tuple[Change, ...], options: PlanOptions
+    unmanaged: tuple[Address, ...], writes: tuple[Change, ...], options: PlanOptions
 ) -> tuple[Address, ...]:
     """List the unmanaged resources that the plan does not change."""
     if options.unmanaged == "ignore":
         return ()
-    pruned = {change.address for change in changes if change.pruned}
+    pruned = {change.address for change in writes if change.pruned}
     return tuple(address for address in unmanaged if address not in pruned)
 
 
@@ -240,20 +249,19 @@ class GatedProjects:
 
 def needs_key_user(compared: Comparison) -> bool:
     """Return whether the plan depends on the key's user: nobody can change their own level."""
-    moving = (change for change in compared.changes if change.action is not Action.NONE)
-    return any(change.address.kind == "Member" for change in moving)
+    return any(change.address.kind == "Member" for change in compared.writes)
 
 
 def find_gated_projects(compared: Comparison) -> GatedProjects:
     """Return the projects whose policies and change requests have to be read for this run."""
-    changes, reversal = compared.changes, compared.options.reversal
+    writes, reversal = compared.writes, compared.options.reversal
     return GatedProjects(
         {
             *(reversal.list_gated_projects() if reversal is not None else ()),
-            *forecast.list_gated_projects(changes),
-            *schedules.list_waiting_projects(changes, compared.live),
+            *forecast.list_gated_projects(writes),
+            *schedules.list_waiting_projects(compared.changes, compared.live),
         },
-        weakening.find_affected_projects(changes, compared.live),
-        rewrites.list_rewriting(changes),
-        lockout.list_needed(changes),
+        weakening.find_affected_projects(writes, compared.live),
+        rewrites.list_rewriting(writes),
+        lockout.list_needed(writes),
     )

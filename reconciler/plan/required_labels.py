@@ -6,7 +6,7 @@ Only a project whose settings are declared is checked: those of others would tak
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from reconciler.model import Action, Address, Change, Live, RejectedValue, Spec
+from reconciler.model import Action, Address, Change, Live, RejectedValue, Spec, select_written
 
 _KIND: Final = "FeatureFlag"
 _TAGS, _CONTEXTS = "tags", "evaluation_contexts"
@@ -17,10 +17,13 @@ def find_missing_labels(
     changes: tuple[Change, ...], live: Live
 ) -> Iterator[tuple[Change, RejectedValue]]:
     """Yield each change of a flag that PostHog refuses because it leaves a list empty."""
+    flags = [change for change in select_written(changes) if change.address.kind == _KIND]
+    if not flags:
+        return
     required: dict[Address, tuple[str, ...]] = {}
     planned = {c.address: c for c in changes if c.address.kind == "Project"}
-    for change in changes:
-        if change.address.kind != _KIND or change.desired is None:
+    for change in flags:
+        if change.desired is None:
             continue
         project = Address("Project", change.address.parts[:-1])
         if project not in required:

@@ -46,6 +46,8 @@ def attach_schedules(changes: tuple[Change, ...], live: Live) -> tuple[Change, .
 
 def list_waiting_projects(changes: Iterable[Change], live: Live) -> Collection[Address]:
     """Return the projects in which the schedule of a declared flag may wait for approval."""
+    if not live.schedules:
+        return set()
     return {
         Address("Project", change.address.parts[:-1])
         for change in changes

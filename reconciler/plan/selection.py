@@ -38,7 +38,7 @@ class PlanOptions:
 
 def select_declared(desired: Declared, options: PlanOptions) -> Declared:
     """Return what the options select of the declared resources."""
-    if not (options.select or options.exclude or options.ignore) and options.only is None:
+    if _selects_all(options):
         return desired
     kept = {a: r for a, r in desired.resources.items() if is_selected(options, a)}
     return replace(desired, resources=kept)
@@ -124,11 +124,18 @@ def list_concerned(
     selected. Otherwise a `--select` that matches nothing is a mistake and an error: a silent one
     would never be noticed.
     """
-    known = {*desired.resources, *(base.resources if base is not None else ())}
-    if options.prune:
+    known: Collection[Address] = desired.resources.keys()
+    if base is not None and not base.resources.keys() <= desired.resources.keys():
+        known = desired.resources.keys() | base.resources.keys()
+    if options.prune or _selects_all(options):
         return known
     check_matches(options.select, known)
     return {address for address in known if is_selected(options, address)}
+
+
+def _selects_all(options: PlanOptions) -> bool:
+    """Return whether the options leave nothing out."""
+    return not (options.select or options.exclude or options.ignore) and options.only is None
 
 
 def is_selected(options: PlanOptions, address: Address) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from reconciler.kinds import KINDS, fold_name
+from reconciler.kinds import KINDS
 from reconciler.model import (
     EXPERIMENT_ACTIONS,
     Address,
@@ -18,7 +18,8 @@ from reconciler.model import (
     Severity,
     is_foreign,
 )
-from reconciler.plan.diff import three_way
+from reconciler.plan.diff import removals, three_way
+from reconciler.plan.diff.matching import FoldedAddresses
 
 _PRUNED: Final = Finding(
     code="pruned", severity=Severity.NOTICE, message="it is not declared, and --prune was given"
@@ -27,15 +28,18 @@ _PRUNED: Final = Finding(
 
 def list_unmanaged(desired: Declared, base: Declared | None, live: Live) -> Iterator[Address]:
     """Yield live resources of declared kinds and scopes that no file declares, sorted."""
-    others = sorted(live.resources.keys() - desired.resources.keys())
-    if not others:
+    others = live.resources.keys() - desired.resources.keys()
+    kinds = {address.kind for address in others} - {"Organization"}
+    if not kinds:
         return
-    known = {fold_name(address) for address in desired.resources}
-    known |= {fold_name(address) for address in base.resources} if base else set()
-    known |= {fold_name(old) for old in three_way.list_old_addresses(desired)}
-    declared_in = {(a.kind, a.parts[:-1]) for a in desired.resources if a.kind != "Organization"}
-    for address in others:
-        if (address.kind, address.parts[:-1]) in declared_in and fold_name(address) not in known:
+    declared_in = {(a.kind, a.parts[:-1]) for a in desired.resources if a.kind in kinds}
+    known = [
+        FoldedAddresses(desired.resources),
+        FoldedAddresses(base.resources if base is not None else ()),
+        FoldedAddresses(frozenset(removals.list_old_addresses(desired))),
+    ]
+    for address in sorted(a for a in others if (a.kind, a.parts[:-1]) in declared_in):
+        if not any(addresses.find_equal(address) for addresses in known):
             yield address
 
 

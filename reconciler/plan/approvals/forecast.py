@@ -28,6 +28,7 @@ from reconciler.model import (
     Severity,
     Verdict,
     join_sentences,
+    select_written,
 )
 from reconciler.plan.approvals import (
     actions,
@@ -77,7 +78,7 @@ def forecast_gates(
         last: changes that are applied after the flags: those that only weaken a gate.
 
     """
-    if not any(_is_gated(change) for change in changes):
+    if not any(map(_is_gated, select_written(changes))):
         return changes
     forecaster = _Forecaster(GateEvaluator(changes, live, last), live, rejections)
     return tuple(forecaster.forecast_change(c) if _is_gated(c) else c for c in changes)

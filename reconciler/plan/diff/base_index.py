@@ -1,8 +1,8 @@
 """Find what the base declared for a resource, also under the name that it had then."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from reconciler.kinds import fold_name
+from reconciler.kinds import FOLDING, fold_name
 from reconciler.model import Address, Declared, Resource
 
 
@@ -10,17 +10,23 @@ class BaseIndex:
     """The declarations of the base, also by the new name of a resource or of its project."""
 
     def __init__(self, desired: Declared, base: Declared | None) -> None:
-        self._resources = {fold_name(a): r for a, r in base.resources.items()} if base else None
-        self._projects = {
-            address.parts: resource.lifecycle.renamed_from
-            for address, resource in desired.resources.items()
-            if address.kind == "Project" and resource.lifecycle.renamed_from is not None
-        }
+        self._resources: Mapping[Address, Resource] | None = None
+        self._projects: Mapping[tuple[str, ...], str] = {}
+        if base is not None:
+            folded = {fold_name(a): r for a, r in base.resources.items() if a.kind in FOLDING}
+            self._resources = {**base.resources, **folded} if folded else base.resources
+            self._projects = {
+                address.parts: resource.lifecycle.renamed_from
+                for address, resource in desired.resources.items()
+                if address.kind == "Project" and resource.lifecycle.renamed_from is not None
+            }
 
     def find_declaration(self, resource: Resource) -> Resource | None:
         """Return what was declared; an empty spec if nothing was, None without a base."""
         if self._resources is None:
             return None
+        if (declared := self._resources.get(fold_name(resource.address))) is not None:
+            return declared
         for address in self._list_addresses(resource):
             if (declared := self._resources.get(fold_name(address))) is not None:
                 return declared

@@ -31,8 +31,12 @@ def remove_dropped_fields(
 ) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
     """Remove the fields that PostHog dropped before; report each once per organization."""
     changes_by_field: dict[tuple[str, str], list[Change]] = defaultdict(list)
-    result = []
+    result: list[Change] = []
+    update = Action.UPDATE
     for change in changes:
+        if change.action is not update:
+            result.append(change)
+            continue
         names = {
             name for name in KINDS[change.address.kind].droppable if _changes_field(change, name)
         }
@@ -46,8 +50,7 @@ def remove_dropped_fields(
 
 
 def _changes_field(change: Change, name: str) -> bool:
-    is_update = change.action is Action.UPDATE
-    return is_update and any(get_root(field.path) == name for field in change.fields)
+    return any(get_root(field.path) == name for field in change.fields)
 
 
 def _was_dropped(change: Change, name: str, live: Live, unkept: Unkept) -> bool:

@@ -1,6 +1,6 @@
 """Keep the changes of one comparison for the next one of the same run."""
 
-from reconciler.model import Action, Address, Change, LiveResource, Resource
+from reconciler.model import Address, Change, LiveResource, Resource
 
 
 class KnownChanges:
@@ -13,6 +13,10 @@ class KnownChanges:
     def __init__(self) -> None:
         self._changes: dict[Address, tuple[Resource | None, Change]] = {}
 
+    def __bool__(self) -> bool:
+        """Return whether any change is known."""
+        return bool(self._changes)
+
     def find(
         self, resource: Resource, base: Resource | None, live: LiveResource | None
     ) -> Change | None:
@@ -24,5 +28,4 @@ class KnownChanges:
 
     def remember(self, base: Resource | None, change: Change) -> None:
         """Keep a change of a resource that was compared with this base."""
-        if change.action is not Action.NONE:
-            self._changes[change.address] = (base, change)
+        self._changes[change.address] = (base, change)

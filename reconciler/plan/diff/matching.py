@@ -1,10 +1,11 @@
 """Find the live object of a document, and report where that is not certain."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Final
 
-from reconciler.kinds import KINDS, fold_name
+from reconciler.kinds import FOLDING, KINDS, fold_name
 from reconciler.model import (
     Action,
     Address,
@@ -191,21 +192,23 @@ def find_shared_objects(changes: Iterable[Change]) -> Iterator[Finding]:
 class FoldedAddresses:
     """Addresses, found by any spelling that their kind treats as equal."""
 
-    def __init__(self, addresses: Iterable[Address]) -> None:
-        self._plain: set[Address] = set()
-        self._index: dict[Address, list[Address]] = defaultdict(list)
-        folding = {name for name, kind in KINDS.items() if kind.folds_case}
-        for address in addresses:
-            if address.kind in folding:
-                self._index[fold_name(address)].append(address)
-            else:
-                self._plain.add(address)
+    def __init__(self, addresses: Collection[Address]) -> None:
+        self._addresses = addresses
 
     def find_equal(self, address: Address) -> Sequence[Address]:
         """Return the addresses that are equal to this one, in any spelling."""
-        if address in self._plain:
-            return (address,)
-        return self._index.get(fold_name(address), ()) if self._index else ()
+        if address.kind not in FOLDING:
+            return (address,) if address in self._addresses else ()
+        return self._folded.get(fold_name(address), ())
+
+    @cached_property
+    def _folded(self) -> Mapping[Address, list[Address]]:
+        """Return the addresses of kinds that fold case: most runs ask for none."""
+        index: dict[Address, list[Address]] = defaultdict(list)
+        for address in self._addresses:
+            if address.kind in FOLDING:
+                index[fold_name(address)].append(address)
+        return index
 
 
 def count_live_objects(live: Live) -> Counter[tuple[str, tuple[str, ...]]]:
@@ -231,6 +234,10 @@ class LiveLookup:
         self._live = live
         self._folded = FoldedAddresses(live.resources)
         self._pinned: dict[tuple[str, tuple[str, ...], str], LiveResource] = {}
+        self.unique: Mapping[Address, LiveResource] = live.resources  # alone under their addresses
+        if live.duplicates:
+            addresses = live.resources.keys() - live.duplicates.keys()
+            self.unique = {address: live.resources[address] for address in addresses}
 
     def find_candidates(self, resource: Resource) -> tuple[LiveResource, ...]:
         """Return the live objects that `resource` may refer to; several are ambiguous."""

@@ -76,8 +76,10 @@ def respell_references(picked: Declared, live: Live, later: Declared | None = No
     spelling = Spelling(picked, live, later)
     respelled = {}
     for address, resource in picked.resources.items():
+        if not resource.may_refer:
+            continue
         kind, spec = KINDS[address.kind], resource.spec
-        for reference in kind.references if resource.may_refer and kind.refers(spec) else ():
+        for reference in kind.references if kind.refers(spec) else ():
             spec = map_values(spec, reference.path, spelling.build_speller(reference, address))
         if spec is not resource.spec:
             respelled[address] = replace(resource, spec=kind.canonical(spec))
@@ -103,9 +105,8 @@ def list_id_references(addresses: Collection[Address], *sides: Declared | None) 
         reference.target(address, name)
         for side in sides
         if side is not None
-        for address in addresses
-        if (resource := side.resources.get(address)) is not None and resource.may_refer
-        if not resource.lifecycle.absent
+        for address, resource in side.resources.items()
+        if resource.may_refer and address in addresses and not resource.lifecycle.absent
         for reference, _, name in KINDS[address.kind].list_references(resource.spec)
         if reference.takes_ids
     }
@@ -131,12 +132,10 @@ class _KnownNames:
 
     def __init__(self, picked: Declared, desired: Declared, live: Live) -> None:
         self._picked, self._desired, self._live = picked, desired, live
-        self._declared = FoldedAddresses(
-            a for a, r in desired.resources.items() if not r.lifecycle.absent
-        )
-        self._deleted = FoldedAddresses(
-            a for a, r in desired.resources.items() if r.lifecycle.absent
-        )
+        deleted = {a for a, r in desired.resources.items() if r.lifecycle.absent}
+        self._deleted = FoldedAddresses(deleted)
+        kept = {a: None for a in desired.resources if a not in deleted} if deleted else None
+        self._declared = FoldedAddresses(desired.resources if kept is None else kept)
         self._ids = FoldedAddresses(live.ids)
         self._sound: dict[Address, Address | None] = {}  # names that resolved for one resource
         self._renamed = {

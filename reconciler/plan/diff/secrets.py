@@ -46,6 +46,11 @@ def find_hidden_paths(change: Change) -> tuple[str, ...]:
     return tuple(sorted({*desired, *live}))
 
 
+def mask_changes(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """Return the changes with their hidden values replaced by a word: few have any."""
+    return tuple([mask_hidden(c) if c.fields or c.scheduled else c for c in changes])
+
+
 def mask_hidden(change: Change) -> Change:
     """Return the change with its hidden values replaced by a word."""
     hidden = find_hidden_paths(change) if change.fields or change.scheduled else ()

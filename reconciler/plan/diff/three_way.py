@@ -2,15 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from itertools import compress, repeat
+from operator import ne
+from typing import Any, Final
 
-from reconciler.kinds import KINDS, fold_name
+from reconciler.kinds import KINDS
 from reconciler.model import (
     ABSENT,
     Action,
-    Address,
     Cause,
     Change,
     Declared,
@@ -20,12 +21,10 @@ from reconciler.model import (
     Live,
     LiveResource,
     Path,
-    Released,
     Resource,
     Spec,
     format_path,
     get_value,
-    is_foreign,
     parse_path,
     sort_keys,
 )
@@ -34,6 +33,7 @@ from reconciler.plan.diff.base_index import BaseIndex
 from reconciler.plan.diff.known_changes import KnownChanges
 from reconciler.plan.diff.matching import LiveLookup
 
+_NONE: Final = Action.NONE  # looked up once: every resource asks for it
 Compare = Callable[[Resource, Resource | None, LiveResource | None], Change]
 
 
@@ -53,30 +53,38 @@ def compare_all(
     compare = compare_resource if compare is None else compare
     known = KnownChanges() if known is None else known
     lookup, base_index = LiveLookup(live), BaseIndex(desired, base)
-    result: list[Change] = []
+    changes: list[Change] = []
+    writes: list[Change] = []
     problems: list[Finding] = []
+    is_repeated = bool(known)
+    has_other_names = False  # whether a live object was found in another way than by its address
     closed = {(gap.kind, gap.scope) for gap in live.unreadable}
+    unique = lookup.unique if not live.partial else {}
     for address in sorted(desired.resources):
         resource = desired.resources[address]
-        if (address.kind, address.parts[:-1]) in closed:
+        if closed and (address.kind, address.parts[:-1]) in closed:
             continue  # reported once for its scope; nothing is known about the resource
-        candidates = lookup.find_candidates(resource)
-        live_object = candidates[0] if candidates else None
-        is_certain = len(candidates) == 1 and resource.id is None and not live.partial
-        problem = None if is_certain else matching.find_problem(resource, candidates, live)
-        if problem is not None:
-            problems.append(problem)
-            continue
-        earlier = base_index.find_declaration(resource)
-        change = known.find(resource, earlier, live_object)
+        live_object = unique.get(address) if resource.id is None else None
+        if live_object is None:
+            candidates = lookup.find_candidates(resource)
+            problem = matching.find_problem(resource, candidates, live)
+            if problem is not None:
+                problems.append(problem)
+                continue
+            live_object = candidates[0] if candidates else None
+            has_other_names = True
+        earlier = base_index.find_declaration(resource) if base is not None else None
+        change = known.find(resource, earlier, live_object) if is_repeated else None
         if change is None:
             change = compare(resource, earlier, live_object)
+        changes.append(change)
+        if change.action is not _NONE:
+            writes.append(change)
             known.remember(earlier, change)
-        result.append(change)
-    return tuple(result), (
+    return tuple(changes), (
         *problems,
-        *matching.find_shared_objects(result),
-        *matching.find_incomplete_creates(result),
+        *(matching.find_shared_objects(changes) if has_other_names else ()),
+        *matching.find_incomplete_creates(writes),
     )
 
 
@@ -87,15 +95,14 @@ def compare_resource(
     if resource.lifecycle.absent:
         kind = KINDS[resource.address.kind]
         exists = live is not None and not kind.blank(live.payload)
-        action = Action.DELETE if exists else Action.NONE
-        return _build_change(resource, action, (), live)
+        return _build_change(resource, Action.DELETE if exists else _NONE, (), live)
     if live is None:
         return _build_change(
             resource, Action.CREATE, tuple(_list_created_fields(resource, base)), None
         )
-    fields = tuple(_compare_fields(resource, base, live))
+    fields = _compare_fields(resource, base, live)
     if not fields:
-        return _build_change(resource, Action.NONE, (), live)
+        return _build_change(resource, _NONE, (), live)
     lists = list_items.find_list_changes(
         live.spec, resource.spec, fields, _list_skipped_paths(resource, live)
     )
@@ -106,11 +113,13 @@ def _build_change(
     resource: Resource, action: Action, fields: tuple[FieldChange, ...], live: LiveResource | None
 ) -> Change:
     return Change(
-        address=resource.address,
-        action=action,
-        fields=fields,
-        live_id=live.id if live else None,
-        live_fingerprint=compute_fingerprint(live) if live and action is not Action.NONE else None,
+        resource.address,
+        action,
+        fields,
+        live_id=live.id if live is not None else None,
+        live_fingerprint=compute_fingerprint(live)
+        if live is not None and action is not _NONE
+        else None,
         source=resource.source,
         desired=resource,
         before=live,
@@ -151,28 +160,58 @@ def _sort_fields(names: Iterable[str], kind: Kind) -> list[str]:
 
 def _compare_fields(
     resource: Resource, base: Resource | None, live: LiveResource
-) -> Iterator[FieldChange]:
+) -> tuple[FieldChange, ...]:
+    """Return the fields that differ; of most resources none does."""
     kind = KINDS[resource.address.kind]
-    if live.address.name != resource.address.name and kind.key_payload is not None:
-        old, new = live.address.name, resource.address.name
-        is_intended = resource.lifecycle.renamed_from == old or base is None
-        renamed_cause = Cause.UNKNOWN if base is None else Cause.INTENT
-        base_and_cause = (ABSENT, renamed_cause) if is_intended else (new, Cause.DRIFT)
-        yield FieldChange(f"metadata.{kind.key}", old, new, *base_and_cause)
+    unequal = _find_unequal(resource.spec, live.spec, kind)
+    is_renamed = live.address.name != resource.address.name and kind.key_payload is not None
+    # Where the document is as it was at the base, no hidden value has changed either.
+    may_hide = base is not None and base is not resource
+    if not (unequal or is_renamed or may_hide):
+        return ()
+    return (
+        *(_compare_names(resource, base, live, kind) if is_renamed else ()),
+        *(_compare_hidden(resource, base, live) if base is not None else ()),
+        *_compare_values(resource, base, live, unequal),
+    )
+
+
+def _find_unequal(desired: Spec, live: Spec, kind: Kind) -> Mapping[str, Any]:
+    """Return the live values of the fields that differ, as far as the files write these."""
+    live_values = map(live.get, desired, repeat(ABSENT))
+    # All of this runs in C: nearly every field of nearly every resource is equal.
+    suspects = [*compress(desired, map(ne, live_values, desired.values()))]
     unequal = {}
-    for name, value in resource.spec.items():
-        live_value = live.spec[name] if name in live.spec else kind.defaults.get(name, ABSENT)
-        if live_value == value:
-            continue
-        managed = values.select_managed(
-            live_value, value, whole=name in kind.atomic, complete=kind.complete
-        )
-        if managed != value:
-            unequal[name] = managed
-    if base is not None:
-        yield from _compare_hidden(resource, base, live)
-    skipped = _list_skipped_paths(resource, live) if unequal else ()
-    for name in _sort_fields(unequal, kind) if unequal else ():
+    for name in suspects:
+        value = desired[name]
+        live_value = live[name] if name in live else kind.defaults.get(name, ABSENT)
+        whole = name in kind.atomic
+        if not values.is_managed_equal(live_value, value, whole=whole, complete=kind.complete):
+            unequal[name] = values.select_managed(
+                live_value, value, whole=whole, complete=kind.complete
+            )
+    return unequal
+
+
+def _compare_names(
+    resource: Resource, base: Resource | None, live: LiveResource, kind: Kind
+) -> Iterator[FieldChange]:
+    """Yield the change of a name that is a field of the object."""
+    old, new = live.address.name, resource.address.name
+    is_intended = resource.lifecycle.renamed_from == old or base is None
+    renamed_cause = Cause.UNKNOWN if base is None else Cause.INTENT
+    base_and_cause = (ABSENT, renamed_cause) if is_intended else (new, Cause.DRIFT)
+    yield FieldChange(f"metadata.{kind.key}", old, new, *base_and_cause)
+
+
+def _compare_values(
+    resource: Resource, base: Resource | None, live: LiveResource, unequal: Mapping[str, Any]
+) -> Iterator[FieldChange]:
+    """Yield the changes inside the fields that differ, with what changed them."""
+    if not unequal:
+        return
+    kind, skipped = KINDS[resource.address.kind], _list_skipped_paths(resource, live)
+    for name in _sort_fields(unequal, kind):
         managed, value = unequal[name], resource.spec[name]
         for path, old, new in values.find_differences(managed, value, (name,)):
             text = format_path(path)
@@ -266,50 +305,6 @@ def find_causes(
     return {field.path: field.cause for field in compare_resource(resource, base, live).fields}
 
 
-def find_removals(
-    desired: Declared,
-    base: Declared | None,
-    live: Live,
-    covers: Callable[[Address], bool],
-    declared_changes: Iterable[Change],
-    *,
-    declared_elsewhere: Container[Address] = (),
-) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
-    """Return the deletes of live resources that the base declared and no file declares any more.
-
-    Without a base nothing is deleted: an empty or unreadable side is never a base. A live object
-    is not deleted either if a document refers to it under another address (as in a renamed
-    project), or if the base only knew it by the name before a rename.
-    """
-    if base is None:
-        return (), ()
-    lookup = LiveLookup(live)
-    declared_ids = {(change.address.kind, change.live_id) for change in declared_changes}
-    declared = {
-        fold_name(address) for address in (*desired.resources, *list_old_addresses(desired))
-    }
-    deletes: list[Change] = []
-    unclear: list[Finding] = []
-    for address in sorted(base.resources):
-        resource = base.resources[address]
-        if fold_name(address) in declared or resource.lifecycle.absent or not covers(address):
-            continue
-        if address in declared_elsewhere:  # in a file that this run does not read
-            continue
-        lifecycle = replace(resource.lifecycle, absent=True, renamed_from=None)
-        deleted = replace(resource, lifecycle=lifecycle)
-        candidates = lookup.find_candidates(deleted)
-        if len(candidates) > 1:
-            unclear.append(matching.report_unclear_delete(deleted, candidates))
-        elif not candidates or (address.kind, candidates[0].id) in declared_ids:
-            continue
-        elif is_foreign(candidates[0].spec) and not is_foreign(resource.spec):
-            unclear.append(matching.report_foreign_delete(deleted))
-        else:
-            deletes.append(replace(compare_resource(deleted, None, candidates[0]), removed=True))
-    return tuple(deletes), tuple(unclear)
-
-
 def resolve_conflicts(changes: tuple[Change, ...], prefer: str | None) -> tuple[Change, ...]:
     """Return the changes with conflicts resolved: "git" writes the field, "live" keeps it."""
     if prefer is None:
@@ -336,51 +331,3 @@ def _resolve_conflict(change: Change, prefer: str) -> Change:
         desired = replace(desired, lifecycle=replace(desired.lifecycle, ignore=ignore))
     action = change.action if fields else Action.NONE
     return replace(change, fields=fields, action=action, desired=desired)
-
-
-def list_old_addresses(desired: Declared) -> Iterator[Address]:
-    """Yield the addresses that declared resources had before a rename."""
-    for address, resource in desired.resources.items():
-        if resource.lifecycle.renamed_from is not None:
-            yield Address(address.kind, (*address.parts[:-1], resource.lifecycle.renamed_from))
-
-
-def find_released(
-    changes: Iterable[Change], desired: Declared, base: Declared | None
-) -> Iterator[Released]:
-    """Yield fields that the base wrote and the files no longer write: reported, never written."""
-    base_index = BaseIndex(desired, base)
-    for change in changes if base is not None else ():
-        if change.before is None or change.desired is None or change.action is Action.DELETE:
-            continue
-        previous = base_index.find_declaration(change.desired)
-        if previous is None or not previous.spec:
-            continue
-        kind = KINDS[change.address.kind]
-        for path, value in find_removed_fields(previous.spec, change.desired.spec, kind):
-            text, live = format_path(path), get_value(change.before.spec, path, ABSENT)
-            hidden = (*secrets.find_hidden_paths(change), *secrets.list_hidden(previous))
-            is_hidden = secrets.is_covered(hidden, text)
-            sides = (secrets.SHOWN, secrets.SHOWN) if is_hidden else (value, live)
-            yield Released(change.address, text, *map(sort_keys, sides))
-
-
-def find_removed_fields(old: Spec, new: Spec, kind: Kind) -> Iterator[tuple[Path, Any]]:
-    """Yield the fields that were written before and are not written now, with their values.
-
-    A key that a complete mapping no longer has is a difference, not an unmanaged field.
-    """
-    return _find_removed(old, new, kind.atomic, kind.complete)
-
-
-def _find_removed(
-    old: Any, new: Any, atomic: Container[str], complete: Container[str]
-) -> Iterator[tuple[Path, Any]]:
-    for name, value in old.items():
-        if name not in new:
-            yield (name,), value
-        elif name in atomic or name in complete:
-            continue
-        elif isinstance(value, Mapping) and isinstance(new[name], Mapping):
-            for path, inner in _find_removed(value, new[name], (), complete):
-                yield (name, *path), inner

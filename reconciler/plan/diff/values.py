@@ -27,6 +27,21 @@ def select_managed(
     }
 
 
+def is_managed_equal(
+    live: Any, desired: Any, *, whole: bool = False, complete: Container[str] = ()
+) -> bool:
+    """Return whether the part of `live` that `select_managed` returns is equal to `desired`."""
+    if live == desired:
+        return True
+    if whole or not isinstance(desired, dict) or not isinstance(live, dict):
+        return False
+    return all(
+        name in live
+        and is_managed_equal(live[name], value, whole=name in complete, complete=complete)
+        for name, value in desired.items()
+    )
+
+
 def is_same(live: Any, desired: Any) -> bool:
     """Return whether two values mean the same: an empty value equals a missing one."""
     if live == desired:

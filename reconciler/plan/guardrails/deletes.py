@@ -10,8 +10,8 @@ from typing import Final
 
 from reconciler.kinds import KINDS, fold_name
 from reconciler.lazy_dataclass import dataclass
-from reconciler.model import Action, Change, Declared, Finding, Live, Severity
-from reconciler.plan.diff import matching, three_way
+from reconciler.model import Action, Change, Declared, Finding, Live, Severity, select_written
+from reconciler.plan.diff import matching, removals
 
 TOO_MANY: Final = "too-many-deletes"
 LAST: Final = "last-of-kind"
@@ -39,9 +39,11 @@ DEFAULT_DELETE_LIMITS: Final = DeleteLimits()
 def select_implied(changes: Iterable[Change]) -> tuple[Change, ...]:
     """Return the deletes that no document asks for."""
     return tuple(
-        change
-        for change in changes
-        if change.action is Action.DELETE and (change.removed or change.pruned)
+        [
+            change
+            for change in select_written(changes)
+            if change.action is Action.DELETE and (change.removed or change.pruned)
+        ]
     )
 
 
@@ -137,7 +139,7 @@ def _check_files(
     """Find deletes of everything that a file declared at the base."""
     declared = {
         fold_name(address)
-        for address in (*desired.resources, *three_way.list_old_addresses(desired))
+        for address in (*desired.resources, *removals.list_old_addresses(desired))
     }
     files, kept = Counter[str](), set[str]()
     for address, resource in (base.resources if base is not None else {}).items():

@@ -31,6 +31,7 @@ from reconciler.model import (
     Resource,
     Scope,
     Severity,
+    select_written,
 )
 from reconciler.plan.guardrails import deletes
 from reconciler.suggest import find_most_similar
@@ -64,7 +65,9 @@ def find_misleading_names(
     """
     all_changes = tuple(changes)
     created = [
-        c.desired for c in all_changes if c.action is Action.CREATE and c.desired is not None
+        c.desired
+        for c in select_written(all_changes)
+        if c.action is Action.CREATE and c.desired is not None
     ]
     if not created:
         return

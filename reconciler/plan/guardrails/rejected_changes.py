@@ -18,6 +18,7 @@ from reconciler.model import (
     format_level_with_article,
     get_root,
     parse_level,
+    select_written,
 )
 from reconciler.normal_form import filter_checks, filters
 from reconciler.plan import required_labels
@@ -32,15 +33,14 @@ _PATTERNS: Final = frozenset({"regex", "not_regex"})
 
 def find_rejected_changes(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
     """Find every change that PostHog would answer with 400 or 403."""
-    for change in changes:
-        if change.action is Action.NONE:
-            continue
+    writes = select_written(changes)
+    for change in writes:
         level = _read_own_level(live, change.address.organization)
         for rejected in _check_change(change, live, level):
             yield _build_finding(change, rejected)
     for change, rejected in required_labels.find_missing_labels(changes, live):
         yield _build_finding(change, rejected)
-    yield from _check_paid_features(changes, live)
+    yield from _check_paid_features(writes, live)
 
 
 def _check_paid_features(changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
@@ -49,7 +49,7 @@ def _check_paid_features(changes: tuple[Change, ...], live: Live) -> Iterator[Fi
     for change in changes:
         slug, kind = change.address.organization, change.address.kind
         is_new = change.action is Action.CREATE
-        if change.action not in {Action.CREATE, Action.UPDATE} or slug in warned:
+        if change.action is Action.DELETE or slug in warned:
             continue
         if kind == "ApprovalPolicy" and forecast.is_off(live, slug):
             warned.add(slug)

@@ -8,13 +8,23 @@ before flags without tags if it stops requiring them (`plan.required_labels`).
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
+from operator import attrgetter
 
 from reconciler.kinds import KINDS, fold_name
-from reconciler.model import Action, Address, Change, Finding, Live, Severity, iterate_values
+from reconciler.model import (
+    Action,
+    Address,
+    Change,
+    Finding,
+    Live,
+    Severity,
+    iterate_values,
+    select_written,
+)
 from reconciler.plan import required_labels, rewrites
 from reconciler.plan.diff.references import Edges
 from reconciler.plan.ordering import flag_dependencies, gates
@@ -25,7 +35,7 @@ def order_changes(
     changes: tuple[Change, ...], edges: Edges, effects: GateEffects, live: Live
 ) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
     """Return the changes in the order of apply, each with what it depends on."""
-    moving = {change.address: change for change in changes if change.action is not Action.NONE}
+    moving = {change.address: change for change in select_written(changes)}
     needs = {
         address: _find_needs(change, edges, moving, effects) for address, change in moving.items()
     }
@@ -40,19 +50,25 @@ def order_changes(
     graph = {address: needed - late[address] for address, needed in needs.items()}
     cycles = tuple(_break_cycles(graph))
     order = _sort(graph, moving)
-    place = {address: number for number, address in enumerate(order)}
-    result = [
+    ordered = [
         replace(
-            change,
-            depends_on=tuple(sorted(graph[change.address])),
-            late=tuple(sorted(late[change.address])),
+            moving[address],
+            depends_on=tuple(sorted(graph[address])),
+            late=tuple(sorted(late[address])),
         )
-        if change.address in graph
-        else change
-        for change in changes
+        for address in order
     ]
-    result.sort(key=lambda c: (place.get(c.address, len(place)), _get_rank(c.address), c.address))
-    return tuple(result), cycles
+    return (*ordered, *_sort_unchanged(changes)), cycles
+
+
+def _sort_unchanged(changes: Iterable[Change]) -> list[Change]:
+    """Return the changes with the action `none`, by rank and address."""
+    none = Action.NONE
+    unchanged = [change for change in changes if change.action is none]
+    unchanged.sort(key=attrgetter("address"))  # they mostly are sorted, so this takes little
+    if len({change.address.kind for change in unchanged}) > 1:
+        unchanged.sort(key=lambda change: _get_rank(change.address))
+    return unchanged
 
 
 def _get_rank(address: Address) -> int:

@@ -22,6 +22,7 @@ from reconciler.model import (
     Spec,
     get_root,
     iterate_values,
+    select_written,
 )
 
 KIND: Final = "FeatureFlag"
@@ -102,8 +103,8 @@ def _list_keys(spec: Spec) -> Iterator[str]:
 
 
 def _index_moves(changes: Iterable[Change]) -> dict[_Key, _FlagMove]:
-    flags = (_FlagMove(change) for change in changes if change.address.kind == KIND)
-    return {move.key: move for move in flags if move.change.action is not Action.NONE}
+    flags = (_FlagMove(c) for c in select_written(changes) if c.address.kind == KIND)
+    return {move.key: move for move in flags}
 
 
 def add_needs(moving: Mapping[Address, Change], needs: Needs) -> None:

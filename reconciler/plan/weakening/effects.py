@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 
 from reconciler.lazy_dataclass import dataclass
-from reconciler.model import Action, Address, Change, Live
+from reconciler.model import Address, Change, Live, select_written
 from reconciler.plan.approvals import approvers, server_generation, write_gates
 from reconciler.plan.approvals import policies as approvals_policies
 from reconciler.plan.approvals.policies import KIND, Scope
@@ -70,7 +70,7 @@ class GateEffects:
 
 def find_gate_effects(changes: Iterable[Change], live: Live) -> GateEffects:
     """Find the effect of each change of a policy, role, member or default role."""
-    moving = tuple(change for change in changes if change.action is not Action.NONE)
+    moving = select_written(changes)
     has_people = any(change.address.kind in PEOPLE for change in moving)
     if not has_people and not any(change.address.kind == KIND for change in moving):
         return GateEffects()
