@@ -1,7 +1,7 @@
 """Hold what is kept of a listed item in little memory: most items are never looked at again."""
 
 import marshal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
@@ -101,6 +101,15 @@ def _share_names(names: tuple[str, ...]) -> tuple[str, ...]:
 def read_name(kind: Kind, payload: Payload) -> str:
     """Return the name of an item, which a listed one has at hand."""
     return payload.name if isinstance(payload, ListedPayload) else kind.identify(payload)
+
+
+def list_names(kind: Kind, payloads: Iterable[Payload]) -> set[str]:
+    """Return the names of some items."""
+    identify = kind.identify
+    return {
+        payload.name if isinstance(payload, ListedPayload) else identify(payload)
+        for payload in payloads
+    }
 
 
 def read_id(kind: Kind, payload: Payload) -> str:

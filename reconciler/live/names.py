@@ -1,7 +1,7 @@
 """Turn ids into names, and payloads into resources. Pure: it gets everything that was read."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -47,12 +47,14 @@ class Names:
     ) -> None:
         self.partial = frozenset(partial) | (before.partial if before is not None else frozenset())
         self.people: dict[str, dict[str, Person]] = defaultdict(dict)
-        self._by_id: dict[tuple[str, str, _Scope, str], str] = {}
-        if before is not None:
-            self._remember(before)
+        self._before = before
+        self._listed = {place: items for place, items in payloads.items() if place[0] in _NAMED}
+        self._by_id: dict[tuple[str, str, _Scope], dict[str, str]] = {}
+        self._remembered: dict[str, dict[_Scope, dict[str, str]]] = {}  # by kind, of `before`
+        for organization, people in before.people.items() if before is not None else ():
+            for person in people.values():
+                self._add_person(organization, person)
         for (kind, scope), items in payloads.items():
-            if kind in _NAMED:
-                self._add_names(kind, scope, items)
             for payload in items if kind == "Role" else ():
                 for membership in payload.get("members") or ():
                     self._add_user(scope[0], membership["user"], None)
@@ -62,24 +64,39 @@ class Names:
                     membership = str(payload.get("id") or "")
                     self._add_user(scope[0], payload["user"], payload.get("level"), membership)
 
-    def _remember(self, before: Live) -> None:
-        for organization, people in before.people.items():
-            for person in people.values():
-                self._add_person(organization, person)
-        for address, ids in before.ids.items():
-            if address.kind in _NAMED and (len(ids) == 1 or not _is_shared(address.kind)):
-                for id_ in ids:
-                    self.learn(address, id_)
+    def _find_names(self, kind: str, id_field: str, scope: _Scope) -> dict[str, str]:
+        """Return the names of one collection by id, collected when they are first asked for.
 
-    def _add_names(self, kind: str, scope: _Scope, items: tuple[Payload, ...]) -> None:
-        read = READ[kind]
-        count = Counter(read_name(read, payload) for payload in items if _is_shared(kind))
+        Most are never asked for. Threads that collect them at once continue with the same ones.
+        """
+        place = (kind, id_field, scope)
+        known = self._by_id.get(place)
+        if known is None:
+            names = dict(self._list_names(kind, scope)) if kind in _NAMED else {}
+            known = self._by_id.setdefault(place, names)
+        return known
+
+    def _list_names(self, kind: str, scope: _Scope) -> Iterator[tuple[str, str]]:
+        """Yield ids with names: those that were known before, then those that were listed."""
+        if kind not in self._remembered:
+            self._remembered[kind] = self._remember(kind)
+        yield from self._remembered[kind].get(scope, {}).items()
+        items, read = self._listed.get((kind, scope), ()), READ[kind]
+        count = Counter(read_name(read, payload) for payload in items if not read.unique)
         for payload in items:
             name = read_name(read, payload)
-            if kind in _BY_ID and not is_nameable(name):
+            if name and count[name] < 2 and _can_stand_for_id(kind, name):  # noqa: PLR2004  a unique name
+                yield read_id(read, payload), name
+
+    def _remember(self, kind: str) -> dict[_Scope, dict[str, str]]:
+        """Return the names of a kind that were known before, by scope and id."""
+        names: dict[_Scope, dict[str, str]] = defaultdict(dict)
+        for address, ids in self._before.ids.items() if self._before is not None else ():
+            if address.kind != kind or not _can_stand_for_id(kind, address.name):
                 continue
-            if name and count[name] < 2:  # noqa: PLR2004  a unique name
-                self._by_id[kind, "id", scope, read_id(read, payload)] = name
+            if len(ids) == 1 or READ[kind].unique:
+                names[address.parts[:-1]] |= dict.fromkeys(ids, address.name)
+        return names
 
     def _add_user(
         self, organization: str, user: Mapping[str, Any], level: int | None, membership: str = ""
@@ -93,32 +110,32 @@ class Names:
         if person.level is None and known is not None:  # only a listing of members has it
             person = replace(person, level=known.level, membership=known.membership)
         self.people[organization][person.email.lower()] = person
-        self._by_id["Member", "id", (organization,), str(person.id)] = person.email
-        self._by_id["Member", "uuid", (organization,), person.uuid] = person.email
-        if person.membership:
-            self._by_id["Member", "membership", (organization,), person.membership] = person.email
+        ids = {"id": str(person.id), "uuid": person.uuid, "membership": person.membership}
+        for id_field, id_ in ids.items():
+            if id_:
+                self._find_names("Member", id_field, (organization,))[id_] = person.email
 
     def learn(self, address: Address, id_: str) -> None:
         """Remember the id of an object that was created after the read."""
-        if address.kind in _NAMED and (address.kind not in _BY_ID or is_nameable(address.name)):
-            self._by_id[address.kind, "id", address.parts[:-1], id_] = address.name
+        if address.kind in _NAMED and _can_stand_for_id(address.kind, address.name):
+            self._find_names(address.kind, "id", address.parts[:-1])[id_] = address.name
 
     def build_lookup(self, reference: Reference, address: Address) -> Callable[[Any], Any]:
         """Return a function from an id to its name, or to `id:…` for an unknown id."""
-        _, scope = reference.place(address)
+        kind, scope = reference.place(address)
 
         def name(id_: Any) -> Any:
             if reference.takes_ids and parse_id(id_, digits=True) is None:
                 return id_  # a log or a request may contain any value here
-            known = self._by_id.get((reference.kind, reference.id_field, scope, str(id_)))
+            known = self._find_names(kind, reference.id_field, scope).get(str(id_))
             return known if known is not None else f"{ID}{id_}"
 
         return name
 
 
-def _is_shared(kind: str) -> bool:
-    """Return whether several objects of a kind may have one name."""
-    return not READ[kind].unique
+def _can_stand_for_id(kind: str, name: str) -> bool:
+    """Return whether a reference to an object of a kind can contain this name."""
+    return kind not in _BY_ID or is_nameable(name)
 
 
 def build_taker(kind: Kind) -> Callable[[Payload], Payload]:
@@ -145,16 +162,25 @@ def build_taker(kind: Kind) -> Callable[[Payload], Payload]:
     return take
 
 
+def build_resources(
+    kind: Kind, scope: tuple[str, ...], payloads: Sequence[Payload], names: Names
+) -> list[LiveResource]:
+    """Return the live objects of a collection in the terms of the files."""
+    name = kind.name
+    return [
+        LiveResource(Address(name, (*scope, payload.name)), payload.id, payload.spec, payload)
+        if isinstance(payload, ListedPayload) and payload.spec is not None
+        else build_resource(kind, scope, payload, names)
+        for payload in payloads
+    ]
+
+
 def build_resource(
     kind: Kind, scope: tuple[str, ...], payload: Payload, names: Names
 ) -> LiveResource:
     """Return one live object in the terms of the files."""
     address = Address(kind.name, (*scope, read_name(kind, payload)))
-    fields = payload
-    if isinstance(payload, ListedPayload):
-        if payload.spec is not None:
-            return LiveResource(address, payload.id, payload.spec, payload)
-        fields = payload.unpack()
+    fields = payload.unpack() if isinstance(payload, ListedPayload) else payload
     spec = kind.canonical(name_references(kind, address, kind.to_spec(fields), names))
     if kind.of_people and address.organization in names.partial:  # a partial list proves nothing
         spec = {name: value for name, value in spec.items() if name not in kind.of_people}

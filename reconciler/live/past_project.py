@@ -21,5 +21,5 @@ def read_project(
     scope = (project.organization, project.name)
     reading = Reading(reader, directory, {project: id_}, before)
     reading.list_all((kind, scope) for kind in (_FLAG, "ApprovalPolicy", schedules.KIND))
-    reading.list_missing([Address(_FLAG, (*scope, ""))])  # the listing of archived flags
+    reading.list_missing({(_FLAG, scope): ("",)})  # the listing of archived flags
     return reading.build_live()

@@ -17,8 +17,8 @@ from reconciler.live import details, references, schedules, visibility
 from reconciler.live import names as live_names
 from reconciler.live.gaps import OF_ONE_SCOPE, build_gap
 from reconciler.live.key_access import Directory, read_key_user
-from reconciler.live.listed_payload import identify_row, read_id, read_name
-from reconciler.live.names import Names, build_change_request, build_resource, build_taker
+from reconciler.live.listed_payload import identify_row, list_names, read_id
+from reconciler.live.names import Names, build_change_request, build_resources, build_taker
 from reconciler.model import (
     USER,
     Address,
@@ -59,12 +59,13 @@ def read_live(
 
     """
     reading = Reading(reader, directory, pins or {})
-    wanted = references.list_collections(addresses)
+    names = references.group_names(addresses)
+    wanted = references.list_collections(names)
     if scheduled:
         wanted |= {(schedules.KIND, scope) for kind, scope in wanted if KINDS[kind].gates}
     reading.list_all(wanted)
-    reading.list_missing(addresses)
-    reading.list_named(addresses, named)
+    reading.list_missing(names)
+    reading.list_named(names, named)
     details.read_details(reading, detailed)
     return reading.build_live()
 
@@ -154,12 +155,12 @@ class Reading:
             {key: self._build_task(*key, READ[key[0]].params) for key in sorted(collections)}
         )
 
-    def list_named(self, addresses: Collection[Address], named: Collection[Address]) -> None:
+    def list_named(self, names: references.Names, named: Collection[Address]) -> None:
         """List what flags refer to and no listing has yet: archived flags, cohorts, holdouts.
 
-        This covers the flags in the files, and the live flags at `addresses`.
+        This covers the flags in the files, and the live flags with these `names`.
         """
-        wanted = {*named, *references.find_referred(self.payloads, addresses)}
+        wanted = {*named, *references.find_referred(self.payloads, names)}
         self._list_again(references.find_lacking(self.payloads, wanted) - self._again)
         self.list_all(
             {(address.kind, references.get_scope(address)) for address in wanted}
@@ -167,20 +168,17 @@ class Reading:
             - {(gap.kind, gap.scope) for gap in self.unreadable}
         )
 
-    def list_missing(self, addresses: Collection[Address]) -> None:
+    def list_missing(self, names: references.Names) -> None:
         """Read the second listing of a kind if a declared object is not in the first."""
-        listed = {
-            key: {read_name(kind, payload) for payload in items}
-            for key, items in self.payloads.items()
-            if (kind := READ[key[0]]).fallback_params
-        }
-        missing = {
-            (address.kind, scope)
-            for address in addresses
-            if (names := listed.get((address.kind, scope := address.parts[:-1]))) is not None
-            and address.name not in names
-        }
-        self._list_again(missing)
+        self._list_again(
+            {
+                place
+                for place, wanted in names.items()
+                if (kind := READ[place[0]]).fallback_params
+                and (items := self.payloads.get(place)) is not None
+                and not list_names(kind, items).issuperset(wanted)
+            }
+        )
 
     def _list_again(self, collections: Collection[tuple[str, tuple[str, ...]]]) -> None:
         """Read the second listing of some collections, and add its objects."""
@@ -315,6 +313,10 @@ class Reading:
         resources: dict[Address, LiveResource] = {}
         duplicates: dict[Address, list[LiveResource]] = {}
         for batch in self._build_resources(names):
+            unique = {resource.address: resource for resource in batch}
+            if len(unique) == len(batch):
+                resources |= unique
+                continue
             for resource in batch:
                 first = resources.setdefault(resource.address, resource)
                 if first is not resource:
@@ -327,7 +329,7 @@ class Reading:
             if not READ[kind].declared:
                 continue
             try:
-                yield [build_resource(KINDS[kind], scope, payload, names) for payload in items]
+                yield build_resources(KINDS[kind], scope, items, names)
             except response_shapes.MALFORMED as error:
                 del self.payloads[kind, scope]
                 path = READ[kind].collection.format_map(self.find_ids(scope) or {})
@@ -337,10 +339,7 @@ class Reading:
                 self.unreadable.append(build_gap(kind, scope, error_))
         if self.before is None:
             for payloads in self.directory.organizations.values():
-                yield [
-                    build_resource(KINDS["Organization"], (), payload, names)
-                    for payload in payloads
-                ]
+                yield build_resources(KINDS["Organization"], (), payloads, names)
 
     def _merge(
         self,

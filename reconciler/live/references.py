@@ -1,7 +1,7 @@
 """Find the collections that addresses need, and references by id that no listing has yet. Pure."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from reconciler.kinds import KINDS, READ
@@ -21,6 +21,8 @@ ALL: Final = "*"  # in an address, means every object of its scope
 Place = tuple[str, tuple[str, ...]]  # kind and scope: one collection
 _Owner = tuple[str, tuple[str, ...], str]  # kind, scope and id
 Payloads = Mapping[Place, tuple[Payload, ...]]
+Names = Mapping[Place, Collection[str]]  # of addresses, by collection
+_DETAILED = frozenset(kind.name for kind in KINDS.values() if kind.details or kind.part_of)
 
 
 def get_scope(address: Address) -> tuple[str, ...]:
@@ -28,10 +30,23 @@ def get_scope(address: Address) -> tuple[str, ...]:
     return address.parts[:-1]
 
 
-def list_collections(addresses: Collection[Address]) -> set[Place]:
-    """Return (kind, scope) of every collection that the addresses and their names need."""
-    wanted = {(address.kind, get_scope(address)) for address in addresses}
-    for kind, organization in {(address.kind, address.organization) for address in addresses}:
+def group_names(addresses: Iterable[Address]) -> Names:
+    """Return the names in addresses by collection."""
+    names: dict[Place, set[str]] = defaultdict(set)
+    for kind, parts in addresses:
+        names[kind, parts[:-1]].add(parts[-1])
+    return names
+
+
+def list_collections(names: Names) -> set[Place]:
+    """Return every collection that these objects and what they name need."""
+    wanted = set(names)
+    owners = {
+        (kind, organization)
+        for (kind, scope), found in names.items()
+        for organization in scope[:1] or found  # the name of an organization is its own scope
+    }
+    for kind, organization in owners:
         for reference in KINDS[kind].references:
             if not reference.takes_ids:  # others are listed if a condition needs them
                 wanted.add((reference.kind, (organization,)))
@@ -50,7 +65,8 @@ def list_detailed(addresses: Collection[Address], *sides: Declared | None) -> fr
     return frozenset(
         address
         for address in addresses
-        if (kind := KINDS[address.kind]).details or kind.part_of
+        if address.kind in _DETAILED
+        for kind in (KINDS[address.kind],)
         for side in sides
         if side is not None
         and (resource := side.resources.get(address)) is not None
@@ -58,11 +74,8 @@ def list_detailed(addresses: Collection[Address], *sides: Declared | None) -> fr
     )
 
 
-def find_referred(payloads: Payloads, addresses: Collection[Address]) -> Iterator[Address]:
-    """Yield the addresses that the live objects at these addresses refer to, as `id:…`."""
-    names: dict[Place, set[str]] = defaultdict(set)
-    for address in addresses:
-        names[address.kind, address.parts[:-1]].add(address.name)
+def find_referred(payloads: Payloads, names: Names) -> Iterator[Address]:
+    """Yield the addresses that the live objects with these names refer to, as `id:…`."""
     for place, wanted_names in names.items():
         kind = KINDS[place[0]]
         references = [reference for reference in kind.references if reference.takes_ids]
@@ -71,8 +84,9 @@ def find_referred(payloads: Payloads, addresses: Collection[Address]) -> Iterato
                 continue  # it refers to nothing
             address = Address(kind.name, (*place[1], read_name(kind, payload)))
             if address.name in wanted_names or ALL in wanted_names:
+                fields = payload.unpack() if isinstance(payload, ListedPayload) else payload
                 for reference in references:
-                    for _, id_ in iterate_values(payload, reference.path):
+                    for _, id_ in iterate_values(fields, reference.path):
                         yield reference.target(address, f"{ID}{id_}")
 
 

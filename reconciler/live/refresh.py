@@ -71,7 +71,7 @@ def read_again(
             by_object[place] = objects
     reading.list_all(listed)
     reading.list_missing(
-        [wanted_object.address for objects in by_place.values() for wanted_object in objects]
+        {place: {each.address.name for each in objects} for place, objects in by_place.items()}
     )
     reading.read_objects(by_object)
     return reading.build_live()

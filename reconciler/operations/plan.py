@@ -190,7 +190,7 @@ def _read_past(
     """Yield what the files said at the last commits, where several steps may evade a gate."""
     if history is None:
         return
-    if needed := incremental.find_needed_history(compared.writes, live):
+    if needed := incremental.find_needed_history(compared.changes, live):
         for state in history.read_recent(needed.names):
             yield needed.restrict(config_loaded.expand_templates(state, projects))
 
@@ -217,15 +217,14 @@ def read_gates(
 
 def find_pins(desired: Declared, directory: key_access.Directory) -> dict[Address, str]:
     """Return the live ids that names do not say: `metadata.id`, and those of renamed projects."""
-    resources = desired.resources.items()
-    pins = {a: r.id for a, r in resources if r.id is not None}
-    for address, resource in resources:
-        old = resource.lifecycle.renamed_from
-        if old is None or address.kind != "Project" or address in pins:
-            continue
-        projects = directory.projects.get(address.organization, {})
-        if address.name not in projects and len(projects.get(old, ())) == 1:
-            pins[address] = projects[old][0]
+    pins: dict[Address, str] = {}
+    for address, resource in desired.resources.items():
+        if resource.id is not None:
+            pins[address] = resource.id
+        elif address.kind == "Project" and (old := resource.lifecycle.renamed_from) is not None:
+            projects = directory.projects.get(address.organization, {})
+            if address.name not in projects and len(projects.get(old, ())) == 1:
+                pins[address] = projects[old][0]
     return pins
 
 

@@ -164,7 +164,7 @@ MUTANTS = [
     mutant("dependencies in the order of their names", "plan/ordering/flag_dependencies.py",
            "needs[move.change.address].add(other.change.address)", "pass", NAMES),
     mutant("an ID has the name of its namesake", "live/names.py",
-           "if name and count[name] < 2:", "if name:", NAMES),
+           "if name and count[name] < 2 and", "if name and", NAMES),
     # values as the server keeps them
     mutant("operators as they are spelled", "normal_form/filters.py",
            'OPERATORS.get(item["operator"], item["operator"])', 'item["operator"]', VALUES),
