@@ -16,7 +16,7 @@ MAX_BYTES: Final = 8 * 1024 * 1024
 
 _NEW_LINE: Final = compile_later(r"\r\n|\n|\r")
 _FORBIDDEN: Final = compile_later("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
-_HARMLESS: Final = bytes((*b"\t\n\r", *range(0x20, 0x7F)))
+_CONTROL: Final = [chr(code) for code in (*range(0x20), 0x7F) if chr(code) not in "\t\n\r"]
 _TURNING: Final = compile_later("[\u202a-\u202e\u2066-\u2069]")
 _JOINTS: Final = "\u200d\ufe0f"  # join symbols, or select their coloured form
 _KEYCAPS: Final = frozenset("0123456789#*")
@@ -168,7 +168,7 @@ def decode_text(data: bytes, file: str) -> str:
 
 def check_text(text: str, file: str, findings: list[Finding]) -> None:
     """Check the raw text before it is parsed: characters and tag directives."""
-    plain = text.isascii() and not text.encode().translate(None, _HARMLESS)
+    plain = text.isascii() and not any(map(text.__contains__, _CONTROL))
     if not plain and (match := _FORBIDDEN.search(text)):
         code = ord(match[0])
         raise RefusedError(
@@ -189,7 +189,7 @@ def check_text(text: str, file: str, findings: list[Finding]) -> None:
                 fix="remove the mark, or put `---` on a separate line before it",
             )
         )
-    if "%TAG" in text and (match := _TAG_DIRECTIVE.search(text)):
+    if "%" in text and "%TAG" in text and (match := _TAG_DIRECTIVE.search(text)):
         raise RefusedError(
             make_error(
                 "R011",

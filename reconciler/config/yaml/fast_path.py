@@ -7,11 +7,13 @@ the whole file then. Any other result equals that of `events`.
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from itertools import count
+from typing import Any, Final
 
 from reconciler.config.yaml.scalars import MAY_BE_SPECIAL, resolve_scalar
 from reconciler.config.yaml.shapes import ShapeCache, build_shape
 from reconciler.files.text import MAX_DOCUMENTS, MAX_KNOWN_KEYS, MAX_NODES
+from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Document, MappingNode, Places, SequenceNode, Source
 
 MAX_DOCUMENT: Final = 256 * 1024  # characters
@@ -36,7 +38,7 @@ _ITEM: Final = rf"""(?>{_FIRST}(?:[^:#,\[\]{{}}]*[^:#,\[\]{{}} ])?|"[^"\\]*"|'[^
 _WORD: Final = re.compile(_KEY)
 _SIMPLE: Final = re.compile(r"""\[[^][{}"'#]*+\]|\{[^][{}"'#]*+\}""")  # nothing special inside
 _TOKEN: Final = re.compile(rf" *+(?:([\[\]{{}},])|({_KEY}):(?= )|({_ITEM}))")
-_MARKS: Final = MAY_BE_SPECIAL | {"", *map(chr, range(33)), *"-?:,[]{}#&*!|>'\"%@`"}
+_MARKS: Final = MAY_BE_SPECIAL | {*map(chr, range(33)), *"-?:,[]{}#&*!|>'\"%@`"}
 _AFTER: Final = re.compile(r" *+| ++#.*")
 
 _Line = tuple[str, str]  # its beginning, and the rest
@@ -50,10 +52,12 @@ class _NotSimple(Exception):  # noqa: N818  never leaves this module
     """The text is not simple, or has an error."""
 
 
-class _Brackets(NamedTuple):
+@dataclass(slots=True)
+class _Brackets:
     """A list or mapping in brackets, which becomes a new container wherever it is written."""
 
     written: str
+    container: Any  # its class
     flat: Any  # its items or fields; None: there are brackets in it
 
 
@@ -61,8 +65,11 @@ class _Values(dict[str, Any]):
     """The value of the rest of a line, as written; a list or mapping is `_Brackets`."""
 
     def __missing__(self, written: str) -> Any:
-        is_open = written and written[0] in "[{"
-        value = _Brackets(written, _read_flat(written)) if is_open else _parse_scalar(written)
+        value: Any = written
+        if not written or written[0] in _MARKS or ":" in written or "#" in written:
+            value = _parse_value(written)
+        elif written[-1] == " ":
+            value = written.rstrip(" ")
         if len(written) <= MAX_KNOWN_TEXT:
             if len(self) >= MAX_KNOWN:
                 self.clear()
@@ -114,29 +121,32 @@ def _find_first_line(rows: Sequence[_Line]) -> int | None:
 class _Reader:
     """Lines of documents in, values out; counts the containers of a file."""
 
-    __slots__ = ("number", "places")
+    __slots__ = ("numbers", "places")
 
     def __init__(self, places: Places) -> None:
         self.places = places
-        self.number = 0
+        self.numbers = count()
 
     def read(self, text: str) -> Iterator[Document]:
         """Yield each document of a file that is not empty."""
         at, line = 1, 1  # the first character ends a line that is not in the file
         while at < len(text):
-            start = 1 if text.startswith("---", at) and text[at + 3] in " \n" else 0
-            value, before, lines, end = None, self.number, 0, at
+            value: MappingNode | None = None
+            start, lines, end = 0, 0, at
             for shape in _shapes.known:
                 if match := shape.pattern.match(text, at):
-                    _shapes.prefer(shape)
-                    lines, end = start + shape.lines, match.end()
+                    if shape is not _shapes.known[0]:
+                        _shapes.prefer(shape)
                     try:
-                        value = shape.build(self, map(_find_value, match.groups()))
-                    except _NotSimple:
-                        self.number = before
+                        values = [*map(_find_value, match.groups())]
+                    except _NotSimple:  # perhaps a mapping where others have text
+                        break
+                    start = 1 if text[at] == "-" else 0  # after the line of a `---`
+                    lines, end = start + shape.lines, match.end()
+                    value = shape.build(self, values)
                     break
             if value is None:
-                begin = at + 3 if start else at
+                begin = at + 3 if text.startswith("---", at) and text[at + 3] in " \n" else at
                 end = _find_end(text, begin)
                 start, lines, value = self.piece(text[begin:end])
             if value is not None:
@@ -217,27 +227,26 @@ class _Reader:
             node[last] = None
         return root
 
-    def mapping(self, values: Any = ()) -> MappingNode:
-        """Return a mapping of these values, as the next container of the file."""
-        node = MappingNode(values)
-        node.places, node.number = self.places, self.number
-        self.number += 1
+    def mapping(self) -> MappingNode:
+        """Return a mapping, as the next container of the file."""
+        node = MappingNode()
+        node.places, node.number = self.places, next(self.numbers)
         return node
 
-    def sequence(self, values: Sequence[Any] = ()) -> SequenceNode:
-        """Return a list of these values, as the next container of the file."""
-        node = SequenceNode(values)
-        node.places, node.number = self.places, self.number
-        self.number += 1
+    def sequence(self) -> SequenceNode:
+        """Return a list, as the next container of the file."""
+        node = SequenceNode()
+        node.places, node.number = self.places, next(self.numbers)
         return node
 
     def container(self, value: _Brackets) -> Any:
         """Return a list or mapping in brackets, as the next container of the file."""
-        written, flat = value
-        if flat is not None:
-            return self.mapping(flat) if written[0] == "{" else self.sequence(flat)
-        node, end = self.brackets(written, 0, 0)
-        if _AFTER.fullmatch(written, end) is None:
+        if value.flat is not None:
+            node = value.container(value.flat)
+            node.places, node.number = self.places, next(self.numbers)
+            return node
+        node, end = self.brackets(value.written, 0, 0)
+        if _AFTER.fullmatch(value.written, end) is None:
             raise _NotSimple
         return node
 
@@ -336,11 +345,18 @@ def _unquote_key(word: str) -> str:
     return key
 
 
+def _parse_value(written: str) -> Any:
+    """Return the value of the rest of a line."""
+    if written[:1] == "[":
+        return _Brackets(written, SequenceNode, _read_flat(written))
+    if written[:1] == "{":
+        return _Brackets(written, MappingNode, _read_flat(written))
+    return _parse_scalar(written)
+
+
 def _parse_scalar(written: str) -> Any:
     """Return the value of a scalar, which may have a comment after it."""
     first = written[:1]
-    if first not in _MARKS and not (":" in written or "#" in written or written[-1] == " "):
-        return written  # most are text that is nothing else
     if first in {'"', "'"}:
         match = _QUOTED.fullmatch(written)
         if match is None:

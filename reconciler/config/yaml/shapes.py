@@ -16,8 +16,6 @@ MAX_LEARNT: Final = 32  # in all: where each document has another shape nothing 
 MAX_SEEN: Final = 1_000
 MAX_LINES: Final = 200  # of a document that a pattern is made for
 
-_REST: Final = r"([^ #\n].*+)"
-
 _Line = tuple[str, str]  # its beginning, and the rest
 
 
@@ -38,7 +36,7 @@ def build_shape(rows: Sequence[_Line], example: dict[str, Any], brackets: type) 
         brackets: the class of the values that a reader makes containers of.
 
     """
-    lines = (f"{re.escape(begin)}{_REST if rest else ''}\\n" for begin, rest in rows)
+    lines = (f"{re.escape(begin)}{'(.++)' if rest else ''}\\n" for begin, rest in rows)
     pattern = re.compile(f"(?:---\\n)?{''.join(lines)}(?=---[ \\n]|\\Z)")
     return TextShape(pattern, _compile_function(example, brackets), len(rows))
 
@@ -50,10 +48,9 @@ def _compile_function(example: dict[str, Any], brackets: type) -> Any:
     values = ", ".join(f"v{number}" for number in range(writer.values))
     lines = (
         "def build(reader, values):",
-        "places, number = reader.places, reader.number",
+        "places, numbers, container = reader.places, reader.numbers, reader.container",
         f"[{values}] = values",
         *writer.lines,
-        f"reader.number = number + {writer.containers}",
         "return c0",
     )
     scope = {"Brackets": brackets, "MappingNode": MappingNode, "SequenceNode": SequenceNode}
@@ -62,11 +59,7 @@ def _compile_function(example: dict[str, Any], brackets: type) -> Any:
 
 
 class _FunctionWriter:
-    """Writes the lines that make each container, in the order in which they begin.
-
-    `number` is the number of the first, and counts containers in brackets, which the next document
-    may not have.
-    """
+    """Writes the lines that make each container, in the order in which they begin."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -75,33 +68,27 @@ class _FunctionWriter:
 
     def add_value(self, node: str, value: Any, key: str | None = None) -> None:
         """Add the lines that put a value into a container, under a key or as the next item."""
+        text = "None"
         if isinstance(value, (dict, list)):
-            name = f"c{self.containers}"
-            container = "MappingNode" if isinstance(value, dict) else "SequenceNode"
-            self.lines.append(f"{name} = {container}()")
-            self.lines.append(f"{name}.places = places; {name}.number = number + {self.containers}")
+            text = f"c{self.containers}"
             self.containers += 1
-        elif value is None:
-            name = "None"
-        else:
+            container = "MappingNode" if isinstance(value, dict) else "SequenceNode"
+            self.lines.append(f"{text} = {container}()")
+            self.lines.append(f"{text}.places, {text}.number = places, next(numbers)")
+        elif value is not None:
             name = f"v{self.values}"
             self.values += 1
-            self.lines.append(
-                f"if type({name}) is Brackets:"
-                f" reader.number = number + {self.containers};"
-                f" {name} = reader.container({name});"
-                f" number = reader.number - {self.containers}"
-            )
+            text = f"container({name}) if type({name}) is Brackets else {name}"
         if node:
             self.lines.append(
-                f"{node}.append({name})" if key is None else f"{node}[{key!r}] = {name}"
+                f"{node}.append({text})" if key is None else f"{node}[{key!r}] = {text}"
             )
         if isinstance(value, dict):
             for field, item in value.items():
-                self.add_value(name, item, field)
+                self.add_value(text, item, field)
         elif isinstance(value, list):
             for item in value:
-                self.add_value(name, item)
+                self.add_value(text, item)
 
 
 class ShapeCache:
@@ -114,9 +101,8 @@ class ShapeCache:
 
     def prefer(self, shape: TextShape) -> None:
         """Try a shape first from now on: documents of one shape mostly follow each other."""
-        if shape is not self.known[0]:
-            self.known.remove(shape)
-            self.known.insert(0, shape)
+        self.known.remove(shape)
+        self.known.insert(0, shape)
 
     def is_worth(self, beginnings: tuple[str, ...]) -> bool:
         """Return whether documents with these line beginnings are frequent enough."""
