@@ -1,9 +1,9 @@
-"""Make data classes of which only the fields and the slots are made while a module is imported.
+"""Make data classes of which only the slots are made while a module is imported.
 
 `dataclasses.dataclass` compiles up to eight methods of each class then, and describes each field
 by an object of thirteen attributes: a third of the time of a short command, and most of it is
-never used. What it promises holds here as well, and the type checker sees the decorator of the
-standard library.
+never used. Here `__init__` is compiled for a class of which more than a few objects are made.
+What the standard library promises holds here as well, and the type checker sees its decorator.
 """
 
 import dataclasses
@@ -12,9 +12,11 @@ from collections.abc import Callable, Mapping
 from types import GenericAlias, MemberDescriptorType, UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, get_origin
 
+_UNCOMPILED: Final = 20  # objects that take as long to make as it takes to compile an `__init__`
 _NO_CLASS_VAR: Final = (type, str, GenericAlias, UnionType)  # most annotations: asked first
 _Values = Callable[[Any], tuple[Any, ...]]
 _Compare = Callable[[Any, Any], Any]
+_Assign = Callable[[Any, str, Any], None]
 _Fields = Mapping[str, "tuple[dataclasses.Field[Any] | Any, bool]"]
 """By name: what the class assigns to it (MISSING: nothing), and whether only a name sets it."""
 
@@ -51,7 +53,7 @@ def _decorate(
             for name, value in added.items():
                 setattr(cls, name, value)
         if "__init__" not in written:
-            setattr(cls, "__init__", _build_init(cls, frozen=frozen))  # noqa: B010  mypy
+            setattr(cls, "__init__", _build_init(cls, matched, frozen=frozen))  # noqa: B010  mypy
         return cls
 
     return decorate if cls is None else decorate(cls)
@@ -133,14 +135,39 @@ def _describe_fields(cls: type, *, kw_only: bool) -> type:
     return dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=kw_only)(cls)
 
 
-def _build_init(cls: Any, *, frozen: bool) -> Callable[..., None]:
-    """Return an `__init__` that, the first time, puts the real one in its place."""
+def _build_init(cls: Any, positional: tuple[str, ...], *, frozen: bool) -> Callable[..., None]:
+    """Return an `__init__` that makes a few objects, and then puts a compiled one in its place."""
+    assign, left = object.__setattr__ if frozen else setattr, _UNCOMPILED
 
     def initialize(self: Any, *args: Any, **values: Any) -> None:
-        cls.__init__ = _compile_init(cls, frozen=frozen)
-        cls.__init__(self, *args, **values)
+        nonlocal left
+        left -= 1
+        given = dict(zip(positional, args, strict=False)) | values
+        is_clear = len(given) == len(args) + len(values)
+        if left < 0 or not is_clear or not _set_fields(self, cls._lazy_fields, given, assign):
+            cls.__init__ = _compile_init(cls, frozen=frozen)
+            cls.__init__(self, *args, **values)  # this raises the error, if there is one
+        elif hasattr(self, "__post_init__"):
+            self.__post_init__()
 
     return initialize
+
+
+def _set_fields(self: Any, fields: _Fields, given: dict[str, Any], assign: _Assign) -> bool:
+    """Set the fields of a new object; return False if these values do not make one."""
+    for name, (assigned, _) in fields.items():
+        field = assigned if isinstance(assigned, dataclasses.Field) else None
+        value = assigned if field is None else field.default
+        if name in given and (field is None or field.init):
+            value = given.pop(name)
+        elif field is not None and field.default_factory is not dataclasses.MISSING:
+            value = field.default_factory()
+        elif value is dataclasses.MISSING and field is not None and not field.init:
+            continue  # `__post_init__` sets it
+        if value is dataclasses.MISSING:
+            return False
+        assign(self, name, value)
+    return not given
 
 
 def _compile_init(cls: Any, *, frozen: bool) -> Any:
