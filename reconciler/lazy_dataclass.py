@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, get_origin
 
 _UNCOMPILED: Final = 20  # objects that take as long to make as it takes to compile an `__init__`
 _NO_CLASS_VAR: Final = (type, str, GenericAlias, UnionType)  # most annotations: asked first
+_FEW: Final = 5  # fields for which it does not pay to change the class of an object
 _Values = Callable[[Any], tuple[Any, ...]]
 _Compare = Callable[[Any, Any], Any]
 _Assign = Callable[[Any, str, Any], None]
@@ -173,13 +174,20 @@ def _set_fields(self: Any, fields: _Fields, given: dict[str, Any], assign: _Assi
 def _compile_init(cls: Any, *, frozen: bool) -> Any:
     """Return a function that takes the fields of a class as arguments and sets them."""
     scope: dict[str, Any] = {"__MISSING": dataclasses.MISSING}  # what the text below refers to
-    positional, named, body = ["self"], ["*"], []
+    positional, named, values = ["self"], ["*"], dict[str, str]()
     for name, (assigned, is_named) in cls._lazy_fields.items():
         parameter, value = _write_value(name, _as_field(assigned), scope)
         if parameter:
             (named if is_named else positional).append(parameter)
         if value:
-            body.append(_write_assignment(cls, name, value, scope, frozen=frozen))
+            values[name] = value
+    if frozen and len(values) > _FEW and cls.__mro__ == (cls, object) and hasattr(cls, "__slots__"):
+        body = _write_open_assignments(cls, values, scope)
+    else:
+        body = [
+            _write_assignment(cls, name, value, scope, frozen=frozen)
+            for name, value in values.items()
+        ]
     if hasattr(cls, "__post_init__"):
         body.append("self.__post_init__()")
     parameters = ", ".join(positional + (named if len(named) > 1 else []))
@@ -223,6 +231,23 @@ def _write_assignment(
         return f"self.__dict__[{name!r}] = {value}"
     scope[f"__set_{name}"] = slot.__set__
     return f"__set_{name}(self, {value})"
+
+
+def _write_open_assignments(
+    cls: Any, values: Mapping[str, str], scope: dict[str, Any]
+) -> list[str]:
+    """Return the statements that set many fields of a frozen object with slots.
+
+    To set a field by the descriptor of its slot takes seven times as long as an assignment. So the
+    object has a class that accepts assignments until it is complete.
+    """
+    scope["__open"] = type(cls.__name__, (), {"__slots__": cls.__slots__})
+    scope["__class"], scope["__set"] = cls, object.__setattr__
+    return [
+        '__set(self, "__class__", __open)',
+        *(f"self.{name} = {value}" for name, value in values.items()),
+        "self.__class__ = __class",
+    ]
 
 
 def _build_reader(names: list[str]) -> _Values:
