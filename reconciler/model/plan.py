@@ -72,6 +72,9 @@ class Change:
     hold: Hold | None = None  # drift that does not fail, until then
     scheduled: tuple[ScheduledChange, ...] = ()  # what PostHog will change in the flag by itself
     lists: tuple[ListChange, ...] = ()  # changed items of lists, by content: for people
+    undeclared: tuple[str, ...] = field(
+        default=(), compare=False
+    )  # live values that no file declares: not changed
 
     @property
     def is_shown(self) -> bool:

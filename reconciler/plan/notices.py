@@ -1,8 +1,8 @@
 """Findings of a plan besides its changes: gaps in what was read, fields not managed."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 from reconciler.kinds import KINDS
 from reconciler.model import (
@@ -12,10 +12,8 @@ from reconciler.model import (
     Change,
     Declared,
     Finding,
-    Kind,
     Live,
     Severity,
-    Spec,
     build_change_spec,
 )
 from reconciler.plan.approvals import forecast
@@ -23,7 +21,6 @@ from reconciler.plan.approvals import forecast
 UNMANAGED_FIELD: Final = "unmanaged-field"
 _SCHEDULE: Final = "ScheduledChange"
 _NOT_OFFERED: Final = 404
-_UNSET: Final[tuple[Any, ...]] = (None, {}, [], "")
 _GATE: Final = frozenset({"ApprovalPolicy", "ChangeRequest"})
 
 
@@ -102,12 +99,8 @@ def _report_gate_off(organization: str) -> Finding:
 
 def find_unmanaged_fields(changes: tuple[Change, ...]) -> Iterator[Finding]:
     """Yield live values that differ from the default and are not declared in any file."""
-    delete = Action.DELETE
     for change in changes:
-        live, desired = change.before, change.desired
-        if live is None or desired is None or change.action is delete:
-            continue
-        for path in _list_undeclared(desired.spec, live.spec, KINDS[change.address.kind]):
+        for path in change.undeclared:
             yield Finding(
                 code=UNMANAGED_FIELD,
                 severity=Severity.NOTICE,
@@ -136,25 +129,3 @@ def find_dropped_keys(changes: tuple[Change, ...]) -> Iterator[Finding]:
                 source=change.source,
                 address=change.address,
             )
-
-
-def _is_usual(defaults: Mapping[str, Any], name: str, value: Any) -> bool:
-    """Return whether a live value is the default; off, empty and unset count as the same."""
-    return name not in defaults or defaults[name] == value or not (defaults[name] or value)
-
-
-def _list_undeclared(desired: Spec, live: Spec, kind: Kind) -> list[str]:
-    """List top-level fields, and keys of declared mappings, that only the live side has."""
-    undeclared = []
-    for name in [n for n, value in live.items() if value.__class__ is dict or n not in desired]:
-        value, written = live[name], desired.get(name)
-        if name not in desired:
-            if not _is_usual(kind.defaults, name, value):
-                undeclared.append(name)
-        elif written is not value and isinstance(written, dict) and name not in kind.atomic:
-            undeclared += [
-                f"{name}.{key}"
-                for key, live_value in value.items()
-                if key not in written and live_value not in _UNSET
-            ]
-    return undeclared

@@ -175,8 +175,8 @@ MUTANTS = [
     mutant("keys that the next save removes are sent", "normal_form/filters.py",
            "for name in DROPPED:\n        normal.pop(name, None)", "", VALUES),
     mutant("an inserted item changes all of them", "plan/diff/three_way.py",
-           "return replace(_build_change(resource, Action.UPDATE, fields, live), lists=lists)",
-           "return _build_change(resource, Action.UPDATE, fields, live)", VALUES),
+           "return replace(change, lists=lists)",
+           "return change", VALUES),
     # identities and people
     mutant("send a create that PostHog names otherwise", "plan/guardrails/new_names.py",
            "if server_name != address.name:", "if False:", IDENTITY),

@@ -49,10 +49,10 @@ def resolve_names(
             continue
         kind = KINDS[address.kind]
         scope = (kind.name, address.parts[:-1])
-        refers = bool(kind.part_of) or (resource.may_refer and kind.refers(resource.spec))
-        if not refers and scope in needed_by_scope:
-            if needed_by_scope[scope]:
-                edges[address] = needed_by_scope[scope]
+        refers = (resource.may_refer and kind.refers(resource.spec)) or bool(kind.part_of)
+        if not refers and (needed := needed_by_scope.get(scope)) is not None:
+            if needed:
+                edges[address] = needed
             continue
         known = len(findings)
         for target, path in list_needed(resource):

@@ -4,8 +4,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from itertools import compress, repeat
-from operator import ne
 from typing import Any, Final
 
 from reconciler.kinds import KINDS
@@ -22,13 +20,12 @@ from reconciler.model import (
     LiveResource,
     Path,
     Resource,
-    Spec,
     format_path,
     get_value,
     parse_path,
     sort_keys,
 )
-from reconciler.plan.diff import list_items, matching, secrets, values
+from reconciler.plan.diff import list_items, matching, secrets, spec_comparison, values
 from reconciler.plan.diff.base_index import BaseIndex
 from reconciler.plan.diff.known_changes import KnownChanges
 from reconciler.plan.diff.matching import LiveLookup
@@ -100,17 +97,25 @@ def compare_resource(
         return _build_change(
             resource, Action.CREATE, tuple(_list_created_fields(resource, base)), None
         )
-    fields = _compare_fields(resource, base, live)
+    unequal, undeclared = spec_comparison.compare_specs(
+        resource.spec, live.spec, KINDS[resource.address.kind]
+    )
+    fields = _compare_fields(resource, base, live, unequal)
     if not fields:
-        return _build_change(resource, _NONE, (), live)
+        return _build_change(resource, _NONE, (), live, undeclared)
+    change = _build_change(resource, Action.UPDATE, fields, live, undeclared)
     lists = list_items.find_list_changes(
         live.spec, resource.spec, fields, _list_skipped_paths(resource, live)
     )
-    return replace(_build_change(resource, Action.UPDATE, fields, live), lists=lists)
+    return replace(change, lists=lists)
 
 
 def _build_change(
-    resource: Resource, action: Action, fields: tuple[FieldChange, ...], live: LiveResource | None
+    resource: Resource,
+    action: Action,
+    fields: tuple[FieldChange, ...],
+    live: LiveResource | None,
+    undeclared: tuple[str, ...] = (),
 ) -> Change:
     return Change(
         resource.address,
@@ -123,6 +128,7 @@ def _build_change(
         source=resource.source,
         desired=resource,
         before=live,
+        undeclared=undeclared,
     )
 
 
@@ -159,44 +165,28 @@ def _sort_fields(names: Iterable[str], kind: Kind) -> list[str]:
 
 
 def _compare_fields(
-    resource: Resource, base: Resource | None, live: LiveResource
+    resource: Resource, base: Resource | None, live: LiveResource, unequal: Mapping[str, Any]
 ) -> tuple[FieldChange, ...]:
     """Return the fields that differ; of most resources none does."""
-    kind = KINDS[resource.address.kind]
-    unequal = _find_unequal(resource.spec, live.spec, kind)
-    is_renamed = live.address.name != resource.address.name and kind.key_payload is not None
+    old, new = live.address.parts[-1], resource.address.parts[-1]
     # Where the document is as it was at the base, no hidden value has changed either.
     may_hide = base is not None and base is not resource
-    if not (unequal or is_renamed or may_hide):
+    if old == new and not (unequal or may_hide):
         return ()
     return (
-        *(_compare_names(resource, base, live, kind) if is_renamed else ()),
+        *(_compare_names(resource, base, live) if old != new else ()),
         *(_compare_hidden(resource, base, live) if base is not None else ()),
         *_compare_values(resource, base, live, unequal),
     )
 
 
-def _find_unequal(desired: Spec, live: Spec, kind: Kind) -> Mapping[str, Any]:
-    """Return the live values of the fields that differ, as far as the files write these."""
-    live_values = map(live.get, desired, repeat(ABSENT))
-    # All of this runs in C: nearly every field of nearly every resource is equal.
-    suspects = [*compress(desired, map(ne, live_values, desired.values()))]
-    unequal = {}
-    for name in suspects:
-        value = desired[name]
-        live_value = live[name] if name in live else kind.defaults.get(name, ABSENT)
-        whole = name in kind.atomic
-        if not values.is_managed_equal(live_value, value, whole=whole, complete=kind.complete):
-            unequal[name] = values.select_managed(
-                live_value, value, whole=whole, complete=kind.complete
-            )
-    return unequal
-
-
 def _compare_names(
-    resource: Resource, base: Resource | None, live: LiveResource, kind: Kind
+    resource: Resource, base: Resource | None, live: LiveResource
 ) -> Iterator[FieldChange]:
-    """Yield the change of a name that is a field of the object."""
+    """Yield the change of a name, if that is a field of the object."""
+    kind = KINDS[resource.address.kind]
+    if kind.key_payload is None:
+        return
     old, new = live.address.name, resource.address.name
     is_intended = resource.lifecycle.renamed_from == old or base is None
     renamed_cause = Cause.UNKNOWN if base is None else Cause.INTENT

@@ -35,7 +35,7 @@ def is_managed_equal(
         return True
     if whole or not isinstance(desired, dict) or not isinstance(live, dict):
         return False
-    return all(
+    return desired.items() <= live.items() or all(
         name in live
         and is_managed_equal(live[name], value, whole=name in complete, complete=complete)
         for name, value in desired.items()

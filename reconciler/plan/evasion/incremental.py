@@ -75,6 +75,8 @@ class NeededHistory:
 
 def find_needed_history(changes: Sequence[Change], live: Live) -> NeededHistory:
     """Find what has to be read from git before planning; nothing for most plans."""
+    if not changes:
+        return NeededHistory()
     live_policies = approvals_policies.list_live_policies(live)
     scoped = owners.list_scoped_organizations(live)
 

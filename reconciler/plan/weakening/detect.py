@@ -23,6 +23,7 @@ from reconciler.model import (
     Severity,
     Source,
     parse_path,
+    select_written,
 )
 from reconciler.plan.approvals import policies as approvals_policies
 from reconciler.plan.approvals import server_generation, write_gates
@@ -49,6 +50,9 @@ def find_weakenings(
 
     A change that completes a partly applied commit is a notice.
     """
+    writes = select_written(changes)
+    if not writes:
+        return ()
     live_policies = approvals_policies.list_live_policies(live)
     effects = MembershipEffects(changes, live, _list_kept_policies(changes, live_policies))
     completion = CompletionCheck(started, live, changes) if started is not None else None
@@ -58,8 +62,7 @@ def find_weakenings(
     generations = server_generation.list_possible_generations(live)
     return tuple(
         finding
-        for change in changes
-        if change.action is not Action.NONE
+        for change in writes
         for finding in (
             _check_policy(change, live_policies, effects, completion, generations)
             if change.address.kind == approvals_policies.KIND
