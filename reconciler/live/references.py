@@ -43,8 +43,8 @@ def list_collections(names: Names) -> set[Place]:
     wanted = set(names)
     owners = {
         (kind, organization)
-        for (kind, scope), found in names.items()
-        for organization in scope[:1] or found  # the name of an organization is its own scope
+        for (kind, scope), own in names.items()
+        for organization in scope[:1] or own  # an organization is in no scope: its name is one
     }
     for kind, organization in owners:
         for reference in KINDS[kind].references:

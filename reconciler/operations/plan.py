@@ -190,7 +190,7 @@ def _read_past(
     """Yield what the files said at the last commits, where several steps may evade a gate."""
     if history is None:
         return
-    if needed := incremental.find_needed_history(compared.changes, live):
+    if needed := incremental.find_needed_history(compared.writes, live):
         for state in history.read_recent(needed.names):
             yield needed.restrict(config_loaded.expand_templates(state, projects))
 
