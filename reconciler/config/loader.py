@@ -4,7 +4,7 @@ Errors of all files are collected and raised together; only unreadable text stop
 a file, and then only of that file.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import Path
 from typing import Final
@@ -48,7 +48,6 @@ from reconciler.model import (
     Resource,
     Scope,
     Severity,
-    Source,
 )
 
 MAX_FILES: Final = 10_000
@@ -110,7 +109,7 @@ class _Loader:
     blobs: dict[str, str] = field(default_factory=dict)  # git's id of the content of each file
     split: dict[str, list[str]] = field(default_factory=dict)
     by_name: dict[tuple[str, str, str], list[Identity]] = field(default_factory=dict)
-    places: list[tuple[Source, Identity]] = field(default_factory=list)  # of every document
+    written: list[ParsedDocument] = field(default_factory=list)  # all that have an identity
     total: int = 0
     refused: int = 0
     unexplained: bool = False
@@ -122,18 +121,17 @@ class _Loader:
 
     def run(self, paths: Sequence[Path]) -> Loaded:
         base: dict[Identity, ParsedDocument] = {}
-        for written in self._read_documents(paths):
-            self._add(base, written)
+        self._read_documents(paths, base)
         overlaid: dict[Identity, set[str]] = {}
         if self.overlays:
             for identity in base:
                 self._remember_template(identity)
         for path in self.overlays:
-            self._merge(base, self._read_documents((path,)), overlaid)
+            layer: dict[Identity, ParsedDocument] = {}
+            self._read_documents((path,), layer)
+            self._merge(base, layer, overlaid)
         resources, templates = self._build(base, overlaid)
-        silences = lint_silences.collect_silences(
-            {i: w.document for i, w in base.items()}, self.places
-        )
+        silences = lint_silences.collect_silences(base, self.written)
         if isinstance(self.tree, CommitTree):
             self.findings = [soften_past_error(finding) for finding in self.findings]
         findings = list(silences.drop_silenced(self.findings))
@@ -148,14 +146,15 @@ class _Loader:
         writes_slug = self.writes_organization
         return Loaded(declared, tuple(templates), silences, writes_slug, self.blobs, self.cache)
 
-    def _read_documents(self, paths: Iterable[Path]) -> Iterator[ParsedDocument]:
-        """Yield every document with a known kind, of every file."""
+    def _read_documents(self, paths: Iterable[Path], into: dict[Identity, ParsedDocument]) -> None:
+        """Add every document with a known kind, of every file."""
         for path in paths:
             has_files = False
+            others = [overlay for overlay in self.overlays if overlay != path]
             try:
-                for display, read in self.tree.walk(path, self._others(path)):
+                for display, read in self.tree.walk(path, others):
                     has_files = True
-                    yield from self._file(display, read)
+                    self._read_file(display, read, into)
                 if not has_files and not self.tree.may_lack_paths:
                     folder = self.tree.show_path(path)
                     raise make_refusal(folder, "no YAML file in this folder", fix="check the path")
@@ -163,11 +162,7 @@ class _Loader:
                 self.cut_short = True
                 self.findings.append(problem.finding)
 
-    def _others(self, path: Path) -> list[Path]:
-        """Return the overlays that a walk of `path` has to skip."""
-        return [overlay for overlay in self.overlays if overlay != path]
-
-    def _file(self, display: str, read: Read) -> Iterator[ParsedDocument]:
+    def _read_file(self, display: str, read: Read, into: dict[Identity, ParsedDocument]) -> None:
         if display in self.blobs:
             return
         try:
@@ -188,19 +183,20 @@ class _Loader:
             message = f"more than {MAX_FILES:,} files, or {MAX_TOTAL_BYTES >> 20} MiB, in all"
             raise make_refusal(display, message, fix="name fewer paths", code="R009")
         self.findings.extend(find_secret_keys(data, display))
+        localizes = not self.names.changes_nothing
         for document in self._documents(display, data):
             if len(self.findings) > MAX_FINDINGS:
                 message = f"more than {MAX_FINDINGS:,} findings; the rest is not checked"
                 raise make_refusal(display, message, fix="correct these first", code="R009")
             written = build.classify(document, self.findings)
-            self.has_kinds = self.has_kinds or build.has_kind(document)
             if written is not None:
-                yield self._localize(written)
+                self.has_kinds = True
+                self._add(into, self._localize(written) if localizes else written)
+            elif build.has_kind(document):
+                self.has_kinds = True
 
     def _localize(self, written: ParsedDocument) -> ParsedDocument:
         """Return a document with the names of the target, from the cache if it is there."""
-        if self.names.changes_nothing:
-            return written
         metadata = written.document.get("metadata")
         if isinstance(metadata, MappingNode) and "organization" in metadata:
             self.writes_organization = True
@@ -236,7 +232,7 @@ class _Loader:
         if identity is None:
             self._is_well_formed(written)
             return
-        self.places.append((written.source, identity))
+        self.written.append(written)
         other = into.setdefault(identity, written)
         if other is not written:
             self.findings.append(
@@ -253,12 +249,9 @@ class _Loader:
     def _merge(
         self,
         base: dict[Identity, ParsedDocument],
-        over: Iterable[ParsedDocument],
+        layer: Mapping[Identity, ParsedDocument],
         overlaid: dict[Identity, set[str]],
     ) -> None:
-        layer: dict[Identity, ParsedDocument] = {}
-        for written in over:
-            self._add(layer, written)
         for identity, written in sorted(layer.items(), key=_is_single):  # what is for many first
             below = base.get(identity)
             document = below.document if below else self._from_template(identity, base, overlaid)
@@ -320,13 +313,15 @@ class _Loader:
         resources: dict[Address, Resource] = {}
         templates: list[Template] = []
         built_from: list[confusable_names.Built] = []
+        has_earlier = bool(self.earlier.built)
         for identity, written in base.items():
-            built: Resource | Template | None = self.earlier.find_resource(written.document)
-            if built is None:
-                if not self._is_well_formed(written):
-                    continue
+            built: Resource | Template | None = None
+            if has_earlier:
+                built = self.earlier.find_resource(written.document)
+            if built is None and self._is_well_formed(written):
                 built = build.build_resource(written, self.findings)
-                self.findings.extend(build.check_lifecycle(written))
+                if "lifecycle" in written.document["metadata"]:
+                    self.findings.extend(build.check_lifecycle(written))
             if isinstance(built, Template):
                 done, name_project = overlaid.get(identity, ()), self.names.find_document_name
                 built = replace(built, done=frozenset(done), name_project=name_project)
@@ -335,10 +330,23 @@ class _Loader:
             elif built is not None:
                 resources[built.address] = built
                 built_from.append((built, written.document, written.kind))
-        self._doubts(resource for resource, _, _ in built_from)
+        self.cache.built = built_from
+        if self.warn:
+            self._report_doubts(built_from)
+        self._check_together(base, built_from, resources, templates)
+        return resources, templates
+
+    def _check_together(
+        self,
+        base: Mapping[Identity, ParsedDocument],
+        built_from: Sequence[confusable_names.Built],
+        resources: Mapping[Address, Resource],
+        templates: Sequence[Template],
+    ) -> None:
+        """Report what is wrong with resources that are well-formed by themselves."""
         self.findings.extend(confusable_names.check_names(built_from))
         self.findings.extend(template_checks.check_templates(resources, templates))
-        if self.warn:
+        if self.warn and templates:
             template_resources = (template.resource for template in templates)
             self.findings.extend(
                 unresolved_names.find_ids_in_templates(template_resources, resources)
@@ -350,22 +358,19 @@ class _Loader:
         if not self.cut_short:
             self.findings.extend(unresolved_names.find_near_misses(base.values(), built_from))
             self.findings.extend(unresolved_names.find_mapping_typos(base.values(), self.names))
-        self.cache.built = built_from
-        return resources, templates
 
-    def _doubts(self, built: Iterable[Resource]) -> None:
+    def _report_doubts(self, built_from: Sequence[confusable_names.Built]) -> None:
         """Report what PostHog would refuse, and what is legal but suspicious."""
-        if self.warn:
-            resources = tuple(built)
-            texts, large = self.has_escapes, self.longest > rejected_values.LARGEST_FILTERS
-            for resource in resources:
-                self.findings.extend(
-                    rejected_values.check_resource(resource, texts=texts, large=large)
-                )
-                mistakes = likely_mistakes.find_likely_mistakes(resource)
-                self.findings.extend(likely_mistakes.drop_quoted_texts(mistakes, self._lines))
-            self.findings.extend(likely_mistakes.find_impossible_quorums(resources))
-            self.findings.extend(likely_mistakes.find_missing_labels(resources))
+        of_kind: dict[str, list[Resource]] = {}
+        texts, large = self.has_escapes, self.longest > rejected_values.LARGEST_FILTERS
+        for resource, _, kind in built_from:
+            of_kind.setdefault(kind.name, []).append(resource)
+            if refused := rejected_values.check_resource(resource, texts=texts, large=large):
+                self.findings += refused
+            if mistakes := likely_mistakes.find_likely_mistakes(resource, self._lines):
+                self.findings += mistakes
+        self.findings.extend(likely_mistakes.find_impossible_quorums(of_kind))
+        self.findings.extend(likely_mistakes.find_missing_labels(of_kind))
 
     def _is_well_formed(self, written: ParsedDocument) -> bool:
         """Check a document against its schema; explains the first thousand that are refused."""

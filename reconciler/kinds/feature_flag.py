@@ -1,6 +1,7 @@
 """Define feature flags (contract 9), whose writes are gated by the positions that they change."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from reconciler.model import (
@@ -175,21 +176,28 @@ def find_missing(spec: Spec) -> str:
     return "a new flag needs at least one group in filters.groups"
 
 
-def find_refusals(spec: Spec) -> Iterator[RejectedValue]:
+def find_refusals(spec: Spec) -> Iterable[RejectedValue]:
     """Find what PostHog refuses in any state of the flag (contract 9.1, 9.2)."""
-    if spec.get("archived") and spec.get("active"):
+    refusals: list[RejectedValue] = []
+    if "archived" in spec and spec["archived"] and spec.get("active"):
         fix = "write `active: false`"
-        yield RejectedValue(("archived",), "an active flag cannot be archived", "", fix)
-    if spec.get("has_encrypted_payloads") and spec.get("is_remote_configuration", True) is not True:
+        message = "an active flag cannot be archived"
+        refusals.append(RejectedValue(("archived",), message, "", fix))
+    encrypts = "has_encrypted_payloads" in spec and spec["has_encrypted_payloads"]
+    if encrypts and spec.get("is_remote_configuration", True) is not True:
         fix = "write `is_remote_configuration: true`"
         message = "encrypted payloads need remote configuration"
-        yield RejectedValue(("has_encrypted_payloads",), message, "", fix)
-    if spec.get("ensure_experience_continuity") and spec.get("bucketing_identifier") == "device_id":
+        refusals.append(RejectedValue(("has_encrypted_payloads",), message, "", fix))
+    continuity = "ensure_experience_continuity" in spec and spec["ensure_experience_continuity"]
+    if continuity and spec.get("bucketing_identifier") == "device_id":
         message = "this cannot be combined with `bucketing_identifier: device_id`"
         fix = "remove one of the two"
-        yield RejectedValue(("ensure_experience_continuity",), message, "", fix)
-    for refusal in filter_checks.find_refusals(spec.get("filters") or {}):
-        yield refusal._replace(path=("filters", *refusal.path))
+        refusals.append(RejectedValue(("ensure_experience_continuity",), message, "", fix))
+    filters_of_flag = spec.get("filters")
+    if filters_of_flag and (refused := filter_checks.find_refusals(filters_of_flag)):
+        below = (refusal._replace(path=("filters", *refusal.path)) for refusal in refused)
+        return chain(refusals, below)  # one by one: there may be very many
+    return refusals
 
 
 def read_proposal(intent: Payload) -> Payload:

@@ -3,7 +3,7 @@
 import json
 import re
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import NoneType
 from typing import Any, Final
 
@@ -36,24 +36,34 @@ OPERATORS: Final = (
 _OF_PEOPLE: Final = ("person", "cohort", "flag")
 _SWITCHES: Final = ("early_exit", "feature_enrollment")
 _RARE: Final = frozenset({*_SWITCHES, "holdout", _INDEX})
+_BESIDE_GROUPS: Final = _RARE | {"version", "multivariate", "payloads"}
+_RARE_IN_GROUPS: Final = frozenset({"variant", _INDEX})
 _FULL: Final = 100
 _ROUNDED: Final = 0.01  # percent; shares such as 33.33 three times
 _LARGEST: Final = 2**31 - 1  # the largest number of the service that evaluates flags
+_UNCHECKED: Final = (None, "exact", "is_not", "is_set", "is_not_set")  # they take any value
 SHARES: Final = "shares"  # the topic of a sum that is not 100, which has its own check
 
 
 def find_refusals(
     filters: Mapping[str, Any], *, stored: Collection[str] = ()
-) -> Iterator[RejectedValue]:
+) -> Iterable[RejectedValue]:
     """Find everything that PostHog refuses; the paths start inside `filters`.
 
     `stored` are regular expressions that the flag already has; they are not checked again. Whether
     PostHog accepts `early_exit: true` depends on a switch that cannot be read (contract 9.2).
     """
+    if _BESIDE_GROUPS.isdisjoint(filters) and _has_usual_groups(filters.get("groups")):
+        return ()
+    return _iterate_refusals(filters, stored)
+
+
+def _iterate_refusals(
+    filters: Mapping[str, Any], stored: Collection[str]
+) -> Iterator[RejectedValue]:
     if "version" in filters:
-        yield RejectedValue(
-            ("version",), "`filters.version` is reserved by PostHog", "", "remove it"
-        )
+        message = "`filters.version` is reserved by PostHog"
+        yield RejectedValue(("version",), message, "", "remove it")
     if not _RARE.isdisjoint(filters):
         yield from _check_switches(filters)
     multivariate, payloads = filters.get("multivariate"), filters.get("payloads")
@@ -71,10 +81,36 @@ def _check_groups(
 ) -> Iterator[RejectedValue]:
     for index, group in _iterate_mappings(filters.get("groups")):
         whole = group.get(_INDEX, filters.get(_INDEX))  # an explicit null means people
-        if group.get("variant") or _INDEX in group:
+        if not _RARE_IN_GROUPS.isdisjoint(group):
             yield from _check_group(group, ("groups", index), names)
         for place, item in _iterate_mappings(group.get("properties")):
-            yield from _check_property(item, ("groups", index, "properties", place), whole, stored)
+            if whole is not None or not _is_usual(item):
+                at = ("groups", index, "properties", place)
+                yield from _check_property(item, at, whole, stored)
+
+
+def _has_usual_groups(groups: Any) -> bool:
+    """Return whether nothing in groups of people can be refused, as in most flags."""
+    for group in groups if isinstance(groups, list) else ():
+        if not isinstance(group, MAPPINGS) or not _RARE_IN_GROUPS.isdisjoint(group):
+            return False
+        properties = group.get("properties")
+        for item in properties if isinstance(properties, list) else ():
+            if not isinstance(item, MAPPINGS) or not _is_usual(item):
+                return False
+    return True
+
+
+def _is_usual(item: Mapping[str, Any]) -> bool:
+    """Return whether a condition has nothing that PostHog could refuse in a group of people."""
+    return (
+        "type" in item
+        and item["type"] == "person"
+        and ("operator" not in item or item["operator"] in _UNCHECKED)
+        and "key" in item
+        and "negation" not in item
+        and "group_type_index" not in item
+    )
 
 
 def list_variant_keys(filters: Mapping[str, Any]) -> set[str]:

@@ -53,9 +53,8 @@ def classify(document: Document, findings: list[Finding]) -> ParsedDocument | No
         findings.append(make_error("R005", message, document.source))
         return None
     name = node.get("kind")
-    kind = KINDS.get(name) if isinstance(name, str) else None
-    if kind is not None:
-        return ParsedDocument(kind, node, document.source)
+    if isinstance(name, str) and name in KINDS:
+        return ParsedDocument(KINDS[name], node, document.source)
     findings.append(_explain_missing_kind(document, node))
     return None
 
@@ -89,11 +88,11 @@ def _explain_missing_kind(document: Document, node: MappingNode) -> Finding:
 
 def identify(written: ParsedDocument) -> Identity | None:
     """Return which resource a document declares; None if its metadata does not say so."""
-    metadata = written.document.get("metadata")
-    if not isinstance(metadata, dict):
+    document, kind = written.document, written.kind
+    metadata = document.get("metadata")
+    if not isinstance(metadata, dict) or "organization" not in metadata or kind.key not in metadata:
         return None
-    kind = written.kind
-    organization, name = metadata.get("organization"), metadata.get(kind.key)
+    organization, name = metadata["organization"], metadata[kind.key]
     if not isinstance(organization, str) or not isinstance(name, str):
         return None
     project: Any = ""
@@ -128,8 +127,10 @@ def format_identity(identity: Identity, written: ParsedDocument) -> str:
 
 def is_well_formed(written: ParsedDocument) -> bool:
     """Return whether a document matches its schema and has an organization."""
-    name, document = written.kind.name, written.document
-    return validator.accepts(name, document) and "organization" in document.get("metadata", ())
+    document = written.document
+    return validator.accepts(written.kind.name, document) and "organization" in document.get(
+        "metadata", ()
+    )
 
 
 def explain_document(written: ParsedDocument, lines_of: Lines, target: str) -> Iterator[Finding]:
@@ -169,17 +170,13 @@ def build_resource(written: ParsedDocument, findings: list[Finding]) -> Resource
         parts = (organization,)
     elif kind.scope is Scope.PROJECT and "project" in metadata:
         parts = (organization, metadata["project"], name)
-    resource = Resource(
-        Address(kind.name, parts),
-        spec,
-        source=written.source,
-        lifecycle=_build_lifecycle(metadata["lifecycle"])
-        if "lifecycle" in metadata
-        else NO_LIFECYCLE,
-        id=str(metadata["id"]) if "id" in metadata else None,
-        origin=WrittenMapping(written_spec),
-    )
-    if not kind.refers(written_spec) and not kind.refers(spec):
+    lifecycle = NO_LIFECYCLE
+    if "lifecycle" in metadata:
+        lifecycle = _build_lifecycle(metadata["lifecycle"])
+    id_ = str(metadata["id"]) if "id" in metadata else None
+    origin, address = WrittenMapping(written_spec), Address(kind.name, parts)
+    resource = Resource(address, spec, written.source, lifecycle, id_, origin)
+    if not kind.refers(written_spec):  # nor does the normal form: it adds no name
         resource.mark_unreferring()
     if "projects" in metadata:
         selectors, source = metadata["projects"], metadata.value_source("projects")
@@ -191,8 +188,6 @@ def build_resource(written: ParsedDocument, findings: list[Finding]) -> Resource
 def check_lifecycle(written: ParsedDocument) -> Iterator[Finding]:
     """Yield an error for each path under `lifecycle.ignore` that starts with an unknown field."""
     metadata = written.document["metadata"]
-    if "lifecycle" not in metadata:
-        return
     fields = validator.find_schema(written.kind.name, "spec") or {}
     fields_of_spec = fields.get("properties", {})
     for index, path in enumerate(metadata["lifecycle"].get("ignore", ())):

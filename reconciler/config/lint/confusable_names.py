@@ -1,10 +1,12 @@
 """Check names that people will misread, or that PostHog would not store as written."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from reconciler.files.text import find_hidden_character, make_error
 from reconciler.kinds.organization import LONGEST_SLUG
 from reconciler.lazy_dataclass import dataclass
+from reconciler.lazy_pattern import compile_later
 from reconciler.lookalikes import escape_name, format_yaml_scalar, simplify_name
 from reconciler.model import (
     Finding,
@@ -23,17 +25,19 @@ _Kin = tuple[
     str, tuple[str, ...], str
 ]  # kind, scope, and how a name looks, or its name in one case
 
+_PLAIN: Final = compile_later(r"[A-Za-z0-9_-]+")  # nothing about such a name can be wrong
 
-def check_names(built: Iterable[Built]) -> Iterator[Finding]:
+
+def check_names(resources: Sequence[Built]) -> Iterator[Finding]:
     """Yield the findings about names of resources that are otherwise well-formed."""
-    suspects: list[Built] = []
+    suspects = False
     by_case: dict[_Kin, Built] = {}
     seen: set[str] = set()
     slugs: set[str] = set()
-    resources = tuple(built)
     for entry in resources:
         resource, document, kind = entry
-        parts = resource.address.parts
+        address = resource.address
+        parts = address.parts
         name = parts[-1]
         if parts[0] not in slugs:
             slugs.add(parts[0])
@@ -41,12 +45,13 @@ def check_names(built: Iterable[Built]) -> Iterator[Finding]:
         for part in parts[1:]:
             if part not in seen:
                 seen.add(part)
-                key = kind.key if part is name or kind.scope is not Scope.PROJECT else "project"
-                yield from _check_visible(part, document, key)
+                if not _PLAIN.fullmatch(part):
+                    is_name = part is name or kind.scope is not Scope.PROJECT
+                    yield from _check_visible(part, document, kind.key if is_name else "project")
         if not name.isascii() or "  " in name:
-            suspects.append(entry)
+            suspects = True
         other = by_case.setdefault((kind.name, parts[:-1], name.casefold()), entry)
-        if other is not entry and not kind.folds_case and other[0].address != resource.address:
+        if other is not entry and not kind.folds_case and other[0].address != address:
             yield _make_case_finding(entry, other[0])
     if suspects:
         by_look: dict[_Kin, Built] = {}
@@ -94,7 +99,7 @@ def _make_case_finding(entry: Built, other: Resource) -> Finding:
     )
 
 
-def _check_references(resources: tuple[Built, ...]) -> Iterator[Finding]:
+def _check_references(resources: Sequence[Built]) -> Iterator[Finding]:
     """Check names of people and roles for invisible characters and look-alikes."""
     suspects: list[_Mention] = []
     usual: dict[_Kin, tuple[str, Source | None]] = {}

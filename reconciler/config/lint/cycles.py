@@ -17,7 +17,7 @@ def find_cycles(resources: Mapping[Address, Resource]) -> Iterator[Finding]:
     for address, resource in resources.items():
         if former := _find_former_address(resource):
             renames[address] = [(former, ())]
-        if address.kind == "FeatureFlag" and (edges := list(_list_flag_dependencies(resource))):
+        if resource.may_refer and (edges := _list_flag_dependencies(resource)):
             needs[address] = edges
     for graph, message in (
         (renames, "renamed into each other"),
@@ -40,23 +40,26 @@ def find_renamed_in_cycle(resources: Mapping[Address, Resource]) -> set[Address]
 
 def _find_former_address(resource: Resource) -> Address | None:
     """Return the former address of a resource; another spelling of its name does not count."""
-    address, name = resource.address, resource.lifecycle.renamed_from
-    if name is None:
+    if (name := resource.lifecycle.renamed_from) is None:
         return None
+    address = resource.address
     respelled = name != address.name and name.casefold() == address.name.casefold()
     if respelled and KINDS[address.kind].folds_case:
         return None
     return Address(address.kind, (*address.parts[:-1], name))
 
 
-def _list_flag_dependencies(resource: Resource) -> Iterator[_Edge]:
-    """Yield the flags that the release conditions of a flag refer to."""
-    filters: Any = resource.spec.get("filters") or {}
+def _list_flag_dependencies(resource: Resource) -> list[_Edge]:
+    """Return the flags that the release conditions of a flag refer to."""
+    edges: list[_Edge] = []
+    is_flag = resource.address.kind == "FeatureFlag"
+    filters: Any = (resource.spec.get("filters") if is_flag else None) or {}
     for number, group in enumerate(filters.get("groups") or ()):
         for index, item in enumerate(group.get("properties") or ()):
             if item.get("type") == "flag" and isinstance(item.get("key"), str):
                 target = Address("FeatureFlag", (*resource.address.parts[:-1], item["key"]))
-                yield target, ("filters", "groups", number, "properties", index, "key")
+                edges.append((target, ("filters", "groups", number, "properties", index, "key")))
+    return edges
 
 
 def _search_cycles(graph: Mapping[Address, Iterable[_Edge]]) -> Iterator[list[_Edge]]:

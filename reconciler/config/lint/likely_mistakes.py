@@ -1,6 +1,6 @@
 """What is legal on the server but probably not meant: warnings, so that what is live validates."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -37,20 +37,24 @@ _READ_OTHERWISE: Final = compile_later(  # digits after a zero, with `_`, in six
     r"|(?i:y|n|yes|no|on|off)"
 )
 
+LinesOf = Callable[[str], Sequence[str] | None]
 _Row = tuple[str, Path, str, str, str]  # code, place in the spec, message, why, fix
 
 
-def find_likely_mistakes(resource: Resource) -> Iterator[Finding]:
-    """Yield every warning about one resource."""
+def find_likely_mistakes(resource: Resource, lines_of: LinesOf) -> Sequence[Finding]:
+    """Return every warning about one resource; `lines_of` returns the lines of a file, or None."""
     kind = resource.address.kind
     if kind == "FeatureFlag":
         mistakes = _check_flag(resource.written)
     elif kind == "ApprovalPolicy":
         mistakes = _check_policy(resource.address.name, resource.written)
     else:
-        return
-    for code, path, message, why, fix in islice(mistakes, MAX_FINDINGS):
-        yield Finding(
+        return ()
+    rows = list(islice(mistakes, MAX_FINDINGS))
+    if not rows:
+        return ()
+    warnings = (
+        Finding(
             code,
             Severity.WARNING,
             message,
@@ -59,19 +63,18 @@ def find_likely_mistakes(resource: Resource) -> Iterator[Finding]:
             source=resource.locate(path),
             address=resource.address if len(resource.address.parts) > 2 else None,  # noqa: PLR2004  of a project
         )
+        for code, path, message, why, fix in rows
+    )
+    return [finding for finding in warnings if not _is_quoted_text(finding, lines_of)]
 
 
-def drop_quoted_texts(
-    mistakes: Iterable[Finding], lines_of: Callable[[str], Sequence[str] | None]
-) -> Iterator[Finding]:
-    """Yield the findings that are likely mistakes: text in quotes is meant as text."""
-    for finding in mistakes:
-        source = finding.source
-        if finding.code == PLAIN_TEXT and source is not None:
-            lines = lines_of(source.file) or ()
-            if source.line > len(lines) or lines[source.line - 1][source.column - 1] in "\"'|>":
-                continue
-        yield finding
+def _is_quoted_text(finding: Finding, lines_of: LinesOf) -> bool:
+    """Return whether a finding is about text in quotes, which is meant as text."""
+    source = finding.source
+    if finding.code != PLAIN_TEXT or source is None:
+        return False
+    lines = lines_of(source.file) or ()
+    return source.line > len(lines) or lines[source.line - 1][source.column - 1] in "\"'|>"
 
 
 def _check_policy(action: str, spec: Mapping[str, Any]) -> Iterator[_Row]:
@@ -157,15 +160,29 @@ def _check_conditions(action: str, conditions: Mapping[str, Any]) -> Iterator[_R
 
 
 def _check_flag(spec: Mapping[str, Any]) -> Iterator[_Row]:
+    """Yield the mistakes of a flag; in one function, because nearly all flags have none."""
     filters = spec.get("filters")
     if not filters:
         return
     at = ("filters",)
-    if not filters.keys() <= FILTERS:
+    if not FILTERS.issuperset(filters):
         yield from _check_unknown_keys(filters, FILTERS, at)
-    yield from _check_dropped_fields(filters, at)
+        yield from _check_dropped_fields(filters, at)
     for index, group in enumerate(filters.get("groups") or ()):
-        yield from _check_group(group, (*at, "groups", index))
+        if not GROUP.issuperset(group):
+            yield from _check_unknown_keys(group, GROUP, (*at, "groups", index))
+        for number, item in enumerate(group.get("properties") or ()):
+            if not PROPERTY.issuperset(item):
+                unknown = _check_unknown_keys(
+                    item, PROPERTY, (*at, "groups", index, "properties", number)
+                )
+                yield from unknown
+            value = item.get("value")
+            for each in value if isinstance(value, list) else (value,):
+                if isinstance(each, str) and each[:1] in _SUSPECT:
+                    path = (*at, "groups", index, "properties", number, "value")
+                    yield from _check_ambiguous_text(value, path)
+                    break
 
 
 def _check_dropped_fields(filters: Mapping[str, Any], at: Path) -> Iterator[_Row]:
@@ -173,16 +190,6 @@ def _check_dropped_fields(filters: Mapping[str, Any], at: Path) -> Iterator[_Row
         if filters.get(name):
             why = "PostHog removes it on the next save, so it is neither compared nor sent"
             yield "R004", (*at, name), f"`{name}` has no effect", why, "remove it"
-
-
-def _check_group(group: Mapping[str, Any], at: Path) -> Iterator[_Row]:
-    if not group.keys() <= GROUP:
-        yield from _check_unknown_keys(group, GROUP, at)
-    for index, item in enumerate(group.get("properties") or ()):
-        if not item.keys() <= PROPERTY:
-            yield from _check_unknown_keys(item, PROPERTY, (*at, "properties", index))
-        if isinstance(value := item.get("value"), (str, list)):
-            yield from _check_ambiguous_text(value, (*at, "properties", index, "value"))
 
 
 def _check_ambiguous_text(value: Any, at: Path) -> Iterator[_Row]:
@@ -212,25 +219,20 @@ def _check_unknown_keys(node: Mapping[str, Any], known: frozenset[str], at: Path
 _Roles = Mapping[tuple[str, str], frozenset[str]]  # organization, folded name -> emails
 
 
-def find_missing_labels(resources: Iterable[Resource]) -> Iterator[Finding]:
+def find_missing_labels(of_kind: Mapping[str, Sequence[Resource]]) -> Iterator[Finding]:
     """Yield a warning for each flag that lacks what its declared project requires of new flags."""
     required: dict[tuple[str, ...], list[str]] = {}
-    flags: list[Resource] = []
-    for resource in resources:
-        if resource.lifecycle.absent:
-            continue
-        if resource.address.kind == "Project":
-            policy = resource.spec.get("feature_flag_policy") or {}
-            rules = {
-                "tags": policy.get("require_tags"),
-                "evaluation_contexts": resource.spec.get("require_evaluation_contexts"),
-            }
-            required[resource.address.parts] = [name for name, on in rules.items() if on]
-        elif resource.address.kind == "FeatureFlag":
-            flags.append(resource)
-    for flag in flags:
+    for project in of_kind.get("Project", ()):
+        policy = project.spec.get("feature_flag_policy") or {}
+        rules = {
+            "tags": policy.get("require_tags"),
+            "evaluation_contexts": project.spec.get("require_evaluation_contexts"),
+        }
+        if not project.lifecycle.absent and any(rules.values()):
+            required[project.address.parts] = [name for name, on in rules.items() if on]
+    for flag in of_kind.get("FeatureFlag", ()) if required else ():
         for name in required.get(flag.address.parts[:-1], ()):
-            if flag.spec.get(name):
+            if flag.spec.get(name) or flag.lifecycle.absent:
                 continue
             noun = name.removesuffix("s").replace("_", " ")
             yield Finding(
@@ -245,22 +247,18 @@ def find_missing_labels(resources: Iterable[Resource]) -> Iterator[Finding]:
             )
 
 
-def find_impossible_quorums(resources: Iterable[Resource]) -> Iterator[Finding]:
+def find_impossible_quorums(of_kind: Mapping[str, Sequence[Resource]]) -> Iterator[Finding]:
     """Yield a warning for each policy with fewer users and role holders than its quorum.
 
     A role that is not declared, or without `members`, may be held by anybody.
     """
-    policies: list[Resource] = []
     roles: dict[tuple[str, str], frozenset[str]] = {}
-    for resource in resources:
-        address = resource.address
-        if address.kind == "ApprovalPolicy":
-            policies.append(resource)
-        elif address.kind == "Role" and "members" in resource.spec:
-            held = () if resource.lifecycle.absent else resource.spec["members"]
-            key = (address.organization, _fold_role_name(address.name))
+    for role in of_kind.get("Role", ()):
+        if "members" in role.spec:
+            held = () if role.lifecycle.absent else role.spec["members"]
+            key = (role.address.organization, _fold_role_name(role.address.name))
             roles[key] = frozenset(person.casefold() for person in held)
-    for policy in policies:
+    for policy in of_kind.get("ApprovalPolicy", ()):
         yield from _check_quorum(policy, roles)
 
 

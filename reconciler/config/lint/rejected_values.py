@@ -1,7 +1,7 @@
 """Find values that PostHog refuses whatever is live, each at its place in the files."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
@@ -28,33 +28,36 @@ def may_be_unstorable(data: bytes) -> bool:
     return b"\\" in data and _ESCAPES.search(data) is not None
 
 
-def check_spec(kind: str, spec: Spec) -> Iterator[RejectedValue]:
+def check_spec(kind: str, spec: Spec) -> Iterable[RejectedValue]:
     """Find what PostHog refuses of the fields of a kind, whatever is live."""
-    yield from KINDS[kind].refusals(spec)
+    refusals = KINDS[kind].refusals(spec)
     if (
         kind == "Project"
         and (rejected := time_zones.check_time_zone(spec.get("timezone"))) is not None
     ):
-        yield rejected
+        return (*refusals, rejected)
+    return refusals
 
 
-def check_resource(resource: Resource, *, texts: bool, large: bool) -> Iterator[Finding]:
+def check_resource(resource: Resource, *, texts: bool, large: bool) -> list[Finding]:
     """Find what PostHog would refuse of one resource.
 
     `texts`: look at every text as well; `large`: and at how long filters are as JSON.
     """
     if resource.lifecycle.absent:
-        return
+        return []
     kind = resource.address.kind
-    rejected = islice(check_spec(kind, resource.written), MAX_FINDINGS)
-    yield from (_make_finding(resource, value, _CODES.get(kind, _OTHERS)) for value in rejected)
+    findings: list[Finding] = []
+    if rejected := check_spec(kind, resource.written):
+        code, first = _CODES.get(kind, _OTHERS), islice(rejected, MAX_FINDINGS)
+        findings += [_make_finding(resource, value, code) for value in first]
     if large and kind == "FeatureFlag":
-        yield from (
-            _make_finding(resource, value, _CODES[kind]) for value in _check_size(resource.spec)
-        )
+        too_large = _check_size(resource.spec)
+        findings += [_make_finding(resource, value, _CODES[kind]) for value in too_large]
     if texts:
         unstorable = islice(_find_unstorable_texts(resource), MAX_FINDINGS)
-        yield from (_make_finding(resource, value, _OTHERS) for value in unstorable)
+        findings += [_make_finding(resource, value, _OTHERS) for value in unstorable]
+    return findings
 
 
 def _make_finding(resource: Resource, rejected: RejectedValue, code: str) -> Finding:

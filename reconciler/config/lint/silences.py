@@ -8,6 +8,8 @@ from bisect import bisect_right
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import field
 
+from reconciler.config.documents import build
+from reconciler.config.documents.build import Identity, ParsedDocument
 from reconciler.config.lint.codes import CHECKS, LIVE, can_be_silenced
 from reconciler.lazy_dataclass import dataclass
 from reconciler.model import Finding, MappingNode, SequenceNode, Severity, Source
@@ -92,25 +94,26 @@ def _make_warning(entry: _Silence, message: str, fix: str, why: str = "") -> Fin
 
 
 def collect_silences(
-    documents: Mapping[Hashable, MappingNode], places: Iterable[tuple[Source, Hashable]]
+    documents: Mapping[Identity, ParsedDocument], written: Iterable[ParsedDocument]
 ) -> Silences:
     """Find every silence.
 
     Args:
         documents: as overlays left them.
-        places: where each document of each file starts.
+        written: every document of each file that has an identity.
 
     """
-    by_document = {
-        identity: tuple(_list_entries(document))
-        for identity, document in documents.items()
-        if "silence" in document["metadata"]
-    }
-    by_document = {identity: entries for identity, entries in by_document.items() if entries}
+    by_document: dict[Hashable, tuple[_Silence, ...]] = {}
+    for identity, document in documents.items():
+        if "silence" in document.document["metadata"] and (
+            entries := tuple(_list_entries(document.document))
+        ):
+            by_document[identity] = entries
     starts: dict[str, list[tuple[int, int, Hashable]]] = {}
-    if by_document:
-        for place, identity in places:
-            starts.setdefault(place.file, []).append((place.line, place.column, identity))
+    for document in written if by_document else ():
+        place = document.source
+        start = (place.line, place.column, build.identify(document))
+        starts.setdefault(place.file, []).append(start)
     return Silences(by_document, starts)
 
 

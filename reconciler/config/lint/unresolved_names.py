@@ -4,7 +4,7 @@ Anything else may be live without being declared; that is for the plan to find o
 guessed at: nearly the same address may well be another person's.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from reconciler.config.documents.build import ParsedDocument
@@ -27,9 +27,6 @@ from reconciler.model import (
 )
 from reconciler.suggest import closest_match, find_near_miss
 
-Names = Mapping[tuple[str, str], Mapping[str, Source]]
-"""(kind, organization) -> name -> place; organizations under ("Organization", "")."""
-
 _PERSON: Final = "Member"
 _SCOPES: Final = frozenset({"Organization", "Project"})
 _REFERRED: Final = {one.kind for kind in KINDS.values() for one in kind.references}
@@ -44,7 +41,7 @@ MAX_COMPARED: Final = 50_000  # pairs of names in one run, so that the cost stay
 
 
 def find_near_misses(
-    written: Iterable[ParsedDocument], built: Iterable[tuple[Resource, MappingNode, Kind]]
+    written: Collection[ParsedDocument], built: Iterable[tuple[Resource, MappingNode, Kind]]
 ) -> Iterator[Finding]:
     """Yield every reference that is a likely typo of a declared name.
 
@@ -53,27 +50,23 @@ def find_near_misses(
         built: resources with their documents.
 
     """
-    names = _collect_names(written)
-    folded = {
-        scope: {name.casefold() for name in declared}
-        for scope, declared in names.items()
-        if KINDS[scope[0]].folds_case
-    }
+    names = _DeclaredNames(written)
     matches: dict[tuple[str, str, str], str | None] = {}
     compared = 0
     sound: set[tuple[str, str, str | None]] = set()  # scopes in which no likely typo was found
     for resource, document, kind in built:
-        organization = resource.address.organization
-        scope = (kind.name, organization, document["metadata"].get("project"))
+        metadata = document["metadata"]
+        organization = metadata["organization"]
+        project = metadata.get("project")
+        scope = (kind.name, organization, project)
         if scope in sound and not resource.may_refer:
             continue
         sound.add(scope)
-        for named, name, path in _list_references(resource, document["metadata"], kind):
+        for named, name, path in _list_references(resource, metadata, kind):
             reference = (named, "" if named == "Organization" else organization, name)
             if reference not in matches:
-                declared = names.get(reference[:2], {})
-                same = name.casefold() in folded.get(reference[:2], ())
-                is_there = same or name in declared
+                declared = names.list_names(reference[0], reference[1])
+                is_there = name in declared or names.folds(*reference)
                 compared += 0 if is_there else len(declared)
                 too_many = compared > MAX_COMPARED
                 matches[reference] = (
@@ -82,17 +75,41 @@ def find_near_misses(
             if match := matches[reference]:
                 sound.discard(scope)
                 source = locate_value(document, path, resource.source or Source("", 1))
-                yield _make_finding(named, name, match, source, names[reference[:2]][match])
+                declared = names.list_names(reference[0], reference[1])
+                yield _make_finding(named, name, match, source, declared[match])
 
 
-def _collect_names(written: Iterable[ParsedDocument]) -> Names:
-    names: dict[tuple[str, str], dict[str, Source]] = {}
+class _DeclaredNames:
+    """The names that documents declare, by kind; only of the kinds that somebody asks for."""
+
+    def __init__(self, written: Collection[ParsedDocument]) -> None:
+        self._written = written
+        self._known: dict[str, dict[str, dict[str, Source]]] = {}
+        self._folded: dict[tuple[str, str], set[str]] = {}
+
+    def list_names(self, kind: str, organization: str) -> Mapping[str, Source]:
+        """Return each name with its place; those of organizations are in the organization ""."""
+        if kind not in self._known:
+            self._known[kind] = _collect_names(kind, self._written)
+        return self._known[kind].get(organization, {})
+
+    def folds(self, kind: str, organization: str, name: str) -> bool:
+        """Return whether the kind ignores letter case, and one of its names differs in it only."""
+        if kind not in KINDS or not KINDS[kind].folds_case:
+            return False
+        key = (kind, organization)
+        if key not in self._folded:
+            self._folded[key] = {each.casefold() for each in self.list_names(*key)}
+        return name.casefold() in self._folded[key]
+
+
+def _collect_names(kind: str, written: Iterable[ParsedDocument]) -> dict[str, dict[str, Source]]:
+    names: dict[str, dict[str, Source]] = {}
     for document in written:
-        kind = document.kind.name
-        if kind in _NAMED:
+        if document.kind.name == kind:
             metadata = document.document["metadata"]
             organization = "" if kind == "Organization" else metadata["organization"]
-            scope = names.setdefault((kind, organization), {})
+            scope = names.setdefault(organization, {})
             scope[metadata[document.kind.key]] = document.source
             lifecycle = metadata.get("lifecycle")
             former = lifecycle.get("renamed_from") if isinstance(lifecycle, dict) else None
