@@ -149,6 +149,17 @@ def alike(first, second):
     return tuple({name: pair[side] for name, pair in pairs.items()} for side in (0, 1))
 
 
+@given(
+    st.sampled_from(sorted(SPECS)).flatmap(
+        lambda name: st.tuples(st.just(KINDS[name]), SPECS[name])
+    )
+)
+def test_a_normal_form_names_nothing_that_is_not_written(given_):
+    """So what is written is enough to know that a resource refers to no other."""
+    kind, spec = given_
+    assert kind.refers(spec) or not kind.refers(kind.canonical(spec))
+
+
 @given(two_specs())
 def test_the_way_back_is_the_way_there_read_backwards(given_):
     """Field by field: what was live is wanted, and what was wanted is live."""
