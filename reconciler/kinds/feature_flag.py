@@ -16,9 +16,8 @@ from reconciler.model import (
     Write,
     build_field_reader,
     build_plain_requests,
+    build_search,
     map_values,
-    may_have_values,
-    merge_paths,
     normalize_set,
 )
 from reconciler.normal_form import filter_checks, filters, values
@@ -59,7 +58,7 @@ SETS = (*LABELS, "analytics_dashboards")
 ON_FLAG = "filters.groups[].properties[type=flag].key"
 ON_COHORT = "filters.groups[].properties[type=cohort].value"
 IN_HOLDOUT = "filters.holdout.id"
-_IDS = merge_paths(ON_COHORT, IN_HOLDOUT)
+_has_ids = build_search(ON_COHORT, IN_HOLDOUT)
 
 
 def to_spec(payload: Payload) -> Spec:
@@ -69,7 +68,7 @@ def to_spec(payload: Payload) -> Spec:
         spec["evaluation_contexts"] = payload["evaluation_tags"]
     if "filters" in spec:
         spec["filters"] = filters.drop_nulls(spec["filters"])
-    if not may_have_values(spec, _IDS):
+    if not _has_ids(spec):
         return spec
     return map_values(map_values(spec, ON_COHORT, _spell_id), IN_HOLDOUT, _spell_id)
 
@@ -91,17 +90,19 @@ def _parse_id(id_: Any) -> Any:
 
 def normalize(spec: Spec) -> Spec:
     """Return the spec in normal form, without what the server adds (contract 9.1, 9.2)."""
-    normal = dict(spec)
-    if "name" in spec:
-        normal["name"] = values.trim_text(spec["name"])
-    for name in LABELS:
-        if name in spec:
-            normal[name] = values.normalize_labels(spec[name] or ())
-    if "analytics_dashboards" in spec:
-        ids = spec["analytics_dashboards"] or ()
-        normal["analytics_dashboards"] = normalize_set(map(values.normalize_number, ids))
-    if spec.get("filters") is not None:
-        normal["filters"] = filters.normalize_filters(spec["filters"])
+    normal = {**spec}
+    if isinstance(name := normal.get("name"), str):
+        normal["name"] = name.strip()
+    for field in LABELS:
+        if field in normal:
+            normal[field] = values.normalize_labels(*(normal[field] or ()))
+    if "analytics_dashboards" in normal:
+        ids = normal["analytics_dashboards"]
+        normal["analytics_dashboards"] = (
+            normalize_set(map(values.normalize_number, ids)) if ids else []
+        )
+    if normal.get("filters") is not None:
+        normal["filters"] = filters.normalize_filters(normal["filters"])
     return normal
 
 

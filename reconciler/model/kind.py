@@ -16,14 +16,12 @@ from reconciler.model.gated_writes import (
 from reconciler.model.plan import Action, Change
 from reconciler.model.resources import Payload
 from reconciler.model.spec_path import (
-    Branch,
     Path,
     RejectedValue,
     Spec,
+    build_search,
     get_root,
     iterate_values,
-    may_have_values,
-    merge_paths,
     parse_path,
     put_back,
 )
@@ -283,20 +281,18 @@ class Kind:
         default=lambda payload: payload.get("updated_at")
     )  # when any of its fields was last written, if it says so
     unlogged: tuple[str, ...] = ()  # spec fields whose changes the log never shows
-    branches: tuple[Branch, ...] = field(init=False, repr=False)  # paths of its references
+    refers: Callable[[Spec], bool] = field(
+        init=False, repr=False
+    )  # False: a spec names no other resource; True: it may
 
     def __post_init__(self) -> None:
-        """Merge the paths of its references: each resource is asked several times for them."""
-        merged = merge_paths(*(reference.path for reference in self.references))
-        object.__setattr__(self, "branches", merged)
-
-    def refers(self, spec: Spec) -> bool:
-        """Return False if a spec names no other resource; True if it may."""
-        return may_have_values(spec, self.branches)
+        """Build the search for references once: each resource is searched several times."""
+        search = build_search(*(reference.path for reference in self.references))
+        object.__setattr__(self, "refers", search)
 
     def list_references(self, spec: Spec) -> Sequence[tuple[Reference, Path, Any]]:
         """List the names and ids in a spec, with their paths, in the order of `references`."""
-        if not may_have_values(spec, self.branches):
+        if not self.refers(spec):
             return ()
         return [
             (reference, path, value)

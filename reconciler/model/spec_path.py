@@ -132,66 +132,78 @@ def iterate_values(spec: Spec, path: str) -> Iterator[tuple[Path, Any]]:
     return _iterate_values(spec, _parse_steps(path), ())
 
 
-class Branch(NamedTuple):
-    """Hold one step that some paths share, with the steps that follow it; none: a path ends."""
-
-    name: str
-    many: bool
-    field: str
-    wanted: frozenset[str]  # every value of the field that some path picks
-    then: tuple["Branch", ...]
+_Search = Callable[[Mapping[str, Any]], bool]
 
 
 @cache
-def merge_paths(*paths: str) -> tuple[Branch, ...]:
-    """Return the beginnings of reference paths as a tree, up to the first step that filters."""
+def build_search(*paths: str) -> _Search:
+    """Return a function that returns False if a spec has no value at any of these paths.
+
+    True means that it may have one. Most resources refer to nothing, and every resource is
+    searched, so what paths have in common is looked up once, up to the first step that filters.
+    """
     return _merge_steps([_parse_steps(path) for path in paths])
 
 
-def _merge_steps(paths: Sequence[tuple[_Step, ...]]) -> tuple[Branch, ...]:
+def _merge_steps(paths: Sequence[tuple[_Step, ...]]) -> _Search:
     groups: dict[tuple[str, bool, str], list[tuple[_Step, ...]]] = {}
     for steps in paths:
         groups.setdefault((steps[0].name, steps[0].many, steps[0].field), []).append(steps)
-    return tuple(
-        Branch(
-            *step,
-            frozenset(steps[0].value for steps in group),
-            ()
-            if step[2] or any(len(steps) == 1 for steps in group)
-            else _merge_steps([steps[1:] for steps in group]),
-        )
-        for step, group in groups.items()
-    )
+    searches = tuple(_build_search(*first, group) for first, group in groups.items())
+    if len(searches) == 1:
+        return searches[0]
 
-
-def may_have_values(node: Any, branches: tuple[Branch, ...]) -> bool:
-    """Return False if no merged path names a value. Most resources refer to nothing at all.
-
-    Each resource is asked several times, so this looks at the common beginning of paths once.
-    """
-    if not isinstance(node, MAPPINGS):
-        return False
-    for name, many, field, wanted, then in branches:
-        value = node.get(name)
-        if value is None:
-            continue
-        if not many:
-            if not then or may_have_values(value, then):
+    def search_all(node: Mapping[str, Any]) -> bool:
+        for search in searches:  # noqa: SIM110  a loop is faster than a generator
+            if search(node):
                 return True
-        elif isinstance(value, list):
-            for item in value:
-                if (
-                    _has_value(item, field, wanted)
-                    if field
-                    else not then or may_have_values(item, then)
-                ):
+        return False
+
+    return search_all
+
+
+def _build_search(name: str, many: bool, field: str, paths: Sequence[tuple[_Step, ...]]) -> _Search:
+    """Return the search for paths whose first steps have the same name."""
+    if field:
+        return _search_items(name, field, tuple({steps[0].value for steps in paths}))
+    if any(len(steps) == 1 for steps in paths):
+        if many:
+            return lambda node: isinstance(items := node.get(name), list) and bool(items)
+        return lambda node: node.get(name) is not None
+    search = _merge_steps([steps[1:] for steps in paths])
+    return _search_each(name, search) if many else _search_below(name, search)
+
+
+def _search_items(name: str, field: str, wanted: tuple[str, ...]) -> _Search:
+    def search_items(node: Mapping[str, Any]) -> bool:
+        items = node.get(name)
+        if isinstance(items, list):
+            for item in items:
+                if isinstance(item, MAPPINGS) and item.get(field) in wanted:
                     return True
-    return False
+        return False
+
+    return search_items
 
 
-def _has_value(item: Any, field: str, wanted: frozenset[str]) -> bool:
-    value = item.get(field) if isinstance(item, MAPPINGS) else None
-    return isinstance(value, str) and value in wanted
+def _search_each(name: str, search: _Search) -> _Search:
+    def search_each(node: Mapping[str, Any]) -> bool:
+        items = node.get(name)
+        if isinstance(items, list):
+            for item in items:
+                if isinstance(item, MAPPINGS) and search(item):
+                    return True
+        return False
+
+    return search_each
+
+
+def _search_below(name: str, search: _Search) -> _Search:
+    def search_below(node: Mapping[str, Any]) -> bool:
+        value = node.get(name)
+        return value is not None and isinstance(value, MAPPINGS) and search(value)
+
+    return search_below
 
 
 def _iterate_values(node: Any, steps: tuple[_Step, ...], path: Path) -> Iterator[tuple[Path, Any]]:
@@ -218,7 +230,7 @@ def map_values(spec: Spec, path: str, function: Callable[[Any], Any]) -> Spec:
 
     Return `spec` itself if no value changed: most flags name nothing.
     """
-    if not may_have_values(spec, merge_paths(path)):
+    if not build_search(path)(spec):
         return spec
     mapped: Spec = _map_steps(spec, _parse_steps(path), function)
     return mapped

@@ -15,6 +15,11 @@ from reconciler.normal_form import values as normal_form_values
 DISPLAY_ONLY: Final = frozenset({"cohort_name", "group_key_names", "label", "sort_key"})
 DROPPED: Final = ("holdout_groups", "super_groups")  # by the next save of any field (contract 9.2)
 INDEX: Final = "aggregation_group_type_index"
+# Keys that need more than a copy; most mappings have none of them.
+_RARE: Final = frozenset({*DROPPED, INDEX, "multivariate", "holdout", "payloads"})
+_NEVER_IN_GROUP: Final = DISPLAY_ONLY | {INDEX}
+_RARE_OF_GROUP: Final = _NEVER_IN_GROUP | {"variant", "description"}
+_RARE_OF_PROPERTY: Final = DISPLAY_ONLY | {"negation", "group_type_index"}
 OPERATORS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("is", "eq", "equals", "=", "=="), "exact"),
     **dict.fromkeys(("neq", "!="), "is_not"),
@@ -35,47 +40,57 @@ def drop_nulls(filters: Any) -> Any:
 
     In a file a null means something: the flag no longer aggregates by a group.
     """
-    if not isinstance(filters, MAPPINGS):
+    if not isinstance(filters, MAPPINGS) or filters.get(INDEX) is not None:
         return filters
-    kept = dict(filters)
-    if kept.get(INDEX) is None:
-        kept.pop(INDEX, None)
-    if isinstance(groups := filters.get("groups"), list) and kept.get(INDEX) is None:
-        kept["groups"] = [_drop_null(group) for group in groups]
+    kept = {**filters}
+    kept.pop(INDEX, None)
+    if isinstance(groups := kept.get("groups"), list):
+        kept["groups"] = [*map(_drop_null, groups)]
     return kept
 
 
 def _drop_null(group: Any) -> Any:
     if INDEX not in group or group[INDEX] is not None:
         return group
-    rest = dict(group)
+    rest = {**group}
     del rest[INDEX]
     return rest
 
 
 def normalize_filters(filters: Mapping[str, Any]) -> dict[str, Any]:
     """Return filters in normal form; applying it twice changes nothing."""
-    normal = dict(filters)
-    for name in DROPPED:
-        normal.pop(name, None)
-    if isinstance(groups := filters.get("groups"), list):
+    normal = {**filters}
+    if isinstance(groups := normal.get("groups"), list):
         _set_groups(normal, groups)
-    elif INDEX in normal:
-        normal[INDEX] = normal_form_values.normalize_number(normal[INDEX])
-    if filters.get("multivariate") is not None:
-        normal["multivariate"] = _normalize_multivariate(filters["multivariate"])
-    if isinstance(holdout := filters.get("holdout"), MAPPINGS):
-        normal["holdout"] = {
-            name: normal_form_values.normalize_number(value) for name, value in holdout.items()
-        }
-    if "payloads" in filters:
-        payloads = filters["payloads"]
-        if payloads is None or isinstance(payloads, MAPPINGS):
-            normal["payloads"] = {
-                str(name): normal_form_values.normalize_json(value)
-                for name, value in (payloads or {}).items()
-            }
+    for name in filters:
+        if name in _RARE:
+            _normalize_rare(normal, name)
     return normal
+
+
+def _normalize_rare(normal: dict[str, Any], name: str) -> None:
+    """Normalize the value of one of the names that files of most flags do not have."""
+    value = normal[name]
+    if name == "payloads":
+        if value is None or value == {}:
+            normal[name] = {}
+        elif isinstance(value, MAPPINGS):
+            normal[name] = {
+                str(key): normal_form_values.normalize_json(payload)
+                for key, payload in value.items()
+            }
+    elif name == "multivariate":
+        if value is not None:
+            normal[name] = _normalize_multivariate(value)
+    elif name == "holdout":
+        if isinstance(value, MAPPINGS):
+            normal[name] = {
+                key: normal_form_values.normalize_number(number) for key, number in value.items()
+            }
+    elif name != INDEX:
+        del normal[name]
+    elif not isinstance(normal.get("groups"), list):  # else it is set together with them
+        normal[name] = normal_form_values.normalize_number(value)
 
 
 def merge_filters(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,9 +126,13 @@ def _set_groups(normal: dict[str, Any], groups: list[Any]) -> None:
 
     The server writes the flag's own aggregation into each group, and derives it from them.
     """
-    if INDEX not in normal and True not in [INDEX in group for group in groups]:
-        normal["groups"] = [_normalize_group(group, None) for group in groups]
-        return
+    if INDEX not in normal:
+        for group in groups:
+            if INDEX in group:
+                break
+        else:  # the groups of most flags bucket people, and nobody writes it
+            normal["groups"] = [*map(_normalize_group, groups)]
+            return
     whole = normal_form_values.normalize_number(normal.get(INDEX))
     indexes = [normal_form_values.normalize_number(group.get(INDEX, whole)) for group in groups]
     agree = all(index == indexes[0] for index in indexes[1:])
@@ -125,22 +144,18 @@ def _set_groups(normal: dict[str, Any], groups: list[Any]) -> None:
     ]
 
 
-def _normalize_group(group: Mapping[str, Any], index: Any) -> dict[str, Any]:
-    normal = dict(group)
-    if not DISPLAY_ONLY.isdisjoint(group):
-        _drop(normal, *DISPLAY_ONLY)
-    normal.pop(INDEX, None)
+def _normalize_group(group: Mapping[str, Any], index: Any = None) -> dict[str, Any]:
+    normal = {**group}
+    for name in group:
+        if name in _RARE_OF_GROUP:
+            value = group[name]
+            if name in _NEVER_IN_GROUP or value is None or (name == "variant" and not value):
+                del normal[name]
     if index is not None:
         normal[INDEX] = index
-    if "variant" in group and not group["variant"]:
-        del normal["variant"]
-    if "description" in group and group["description"] is None:
-        del normal["description"]
-    if "rollout_percentage" in group:
-        normal["rollout_percentage"] = normal_form_values.normalize_number(
-            group["rollout_percentage"]
-        )
-    normal["properties"] = list(map(_normalize_property, group.get("properties") or ()))
+    if isinstance(share := normal.get("rollout_percentage"), float):
+        normal["rollout_percentage"] = normal_form_values.normalize_number(share)
+    normal["properties"] = [*map(_normalize_property, normal.get("properties") or ())]
     try:
         return _share_group(marshal.dumps(normal))
     except ValueError:  # a value is not plain
@@ -155,22 +170,24 @@ def _share_group(packed: bytes) -> dict[str, Any]:
 
 
 def _normalize_property(item: Mapping[str, Any]) -> dict[str, Any]:
-    normal = dict(item)
-    if not DISPLAY_ONLY.isdisjoint(item):
-        _drop(normal, *DISPLAY_ONLY)
-    if "operator" in item:
-        operator = OPERATORS.get(item["operator"], item["operator"])
-        normal["operator"] = operator
-        if operator in (None, "exact"):
+    normal = {**item}
+    if "operator" in normal:
+        written = normal["operator"]
+        operator = OPERATORS.get(written, written)
+        if operator is None or operator == "exact":
             del normal["operator"]
-    if isinstance(value := item.get("value"), list):
-        normal["value"] = list(value)
-    if item.get("type") == "cohort" and "value" in item:
-        normal["value"] = normal_form_values.normalize_number(item["value"])
-    if "negation" in item and not item["negation"]:
-        del normal["negation"]
-    if "group_type_index" in item and item["group_type_index"] is None:
-        del normal["group_type_index"]
+        else:
+            normal["operator"] = operator
+    value = normal.get("value")
+    if isinstance(value, list):
+        normal["value"] = [*value]
+    elif isinstance(value, float) and normal.get("type") == "cohort":
+        normal["value"] = normal_form_values.normalize_number(value)
+    if not _RARE_OF_PROPERTY.isdisjoint(item):
+        for name in _RARE_OF_PROPERTY.intersection(item):
+            value = item[name]
+            if name in DISPLAY_ONLY or value is None or (name == "negation" and not value):
+                del normal[name]
     return normal
 
 
@@ -194,8 +211,3 @@ def _normalize_variant(variant: Mapping[str, Any]) -> dict[str, Any]:
             normal["rollout_percentage"]
         )
     return normal
-
-
-def _drop(values: dict[str, Any], *names: str) -> None:
-    for name in names:
-        values.pop(name, None)

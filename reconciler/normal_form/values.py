@@ -7,7 +7,7 @@ would only undo is never planned.
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
@@ -18,7 +18,6 @@ _NUMBER: Final = compile_later(r"(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?", re.A
 _PLAIN_DIGITS: Final = 40  # a number with more digits is written with an exponent
 _SMALLEST: Final = -6  # and so is a number with more zeros after the point
 _LONGEST_EXPONENT: Final = 9  # digits; a longer one keeps its spelling
-_TEXTS: Final = frozenset({str})
 _SURROGATE: Final = compile_later("[\ud800-\udfff]")  # half a character cannot be sent as UTF-8
 
 
@@ -33,20 +32,12 @@ def trim_text(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
 
 
-def normalize_labels(values: Iterable[Any]) -> list[Any]:
-    """Return tags trimmed, in lower case, sorted, each once, without blanks (contract 9.1)."""
-    labels = tuple(values)
-    if _TEXTS.issuperset(map(type, labels)):
-        return _normalize_texts(labels)
-    return _normalize_labels(labels)
+@lru_cache(maxsize=4096, typed=True)  # most flags share their tags; typed: `True` is not 1 here
+def normalize_labels(*values: Any) -> list[Any]:
+    """Return tags trimmed, in lower case, sorted, each once, without blanks (contract 9.1).
 
-
-@lru_cache(maxsize=4096)  # most flags share their tags, and lists of a spec are never changed
-def _normalize_texts(labels: tuple[str, ...]) -> list[str]:
-    return _normalize_labels(labels)
-
-
-def _normalize_labels(values: Iterable[Any]) -> list[Any]:
+    Equal tags give the same list, since lists of a spec are never changed.
+    """
     unique = {value.strip().lower() if isinstance(value, str) else value for value in values}
     unique.discard("")
     try:
