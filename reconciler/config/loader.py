@@ -4,6 +4,7 @@ Errors of all files are collected and raised together; only unreadable text stop
 a file, and then only of that file.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import Path
@@ -313,10 +314,9 @@ class _Loader:
         resources: dict[Address, Resource] = {}
         templates: list[Template] = []
         built_from: list[confusable_names.Built] = []
-        has_earlier = bool(self.earlier.built)
         for identity, written in base.items():
             built: Resource | Template | None = None
-            if has_earlier:
+            if self.earlier.built:
                 built = self.earlier.find_resource(written.document)
             if built is None and self._is_well_formed(written):
                 built = build.build_resource(written, self.findings)
@@ -361,14 +361,14 @@ class _Loader:
 
     def _report_doubts(self, built_from: Sequence[confusable_names.Built]) -> None:
         """Report what PostHog would refuse, and what is legal but suspicious."""
-        of_kind: dict[str, list[Resource]] = {}
+        of_kind: defaultdict[str, list[Resource]] = defaultdict(list)
         texts, large = self.has_escapes, self.longest > rejected_values.LARGEST_FILTERS
+        check, find_mistakes = rejected_values.check_resource, likely_mistakes.find_likely_mistakes
         for resource, _, kind in built_from:
-            of_kind.setdefault(kind.name, []).append(resource)
-            if refused := rejected_values.check_resource(resource, texts=texts, large=large):
-                self.findings += refused
-            if mistakes := likely_mistakes.find_likely_mistakes(resource, self._lines):
-                self.findings += mistakes
+            of_kind[kind.name].append(resource)
+            written = resource.written
+            self.findings += check(resource, written, texts=texts, large=large)
+            self.findings += find_mistakes(resource, written, self._lines)
         self.findings.extend(likely_mistakes.find_impossible_quorums(of_kind))
         self.findings.extend(likely_mistakes.find_missing_labels(of_kind))
 

@@ -92,11 +92,11 @@ def _check_groups(
 def _has_usual_groups(groups: Any) -> bool:
     """Return whether nothing in groups of people can be refused, as in most flags."""
     for group in groups if isinstance(groups, list) else ():
-        if not isinstance(group, MAPPINGS) or not _RARE_IN_GROUPS.isdisjoint(group):
+        if not isinstance(group, dict) or not _RARE_IN_GROUPS.isdisjoint(group):
             return False
         properties = group.get("properties")
         for item in properties if isinstance(properties, list) else ():
-            if not isinstance(item, MAPPINGS) or not _is_usual(item):
+            if not isinstance(item, dict) or not _is_usual(item):
                 return False
     return True
 

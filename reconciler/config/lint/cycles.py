@@ -15,7 +15,8 @@ def find_cycles(resources: Mapping[Address, Resource]) -> Iterator[Finding]:
     renames: dict[Address, list[_Edge]] = {}
     needs: dict[Address, list[_Edge]] = {}
     for address, resource in resources.items():
-        if former := _find_former_address(resource):
+        is_renamed = resource.lifecycle.renamed_from is not None
+        if is_renamed and (former := _find_former_address(resource)):
             renames[address] = [(former, ())]
         if resource.may_refer and (edges := _list_flag_dependencies(resource)):
             needs[address] = edges

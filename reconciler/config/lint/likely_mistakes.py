@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from reconciler.kinds import KINDS
 from reconciler.lazy_pattern import compile_later
-from reconciler.model import GATING_ACTIONS, Finding, Path, Resource, Severity
+from reconciler.model import GATING_ACTIONS, Finding, Path, Resource, Severity, Spec
 from reconciler.normal_form.filters import DROPPED
 from reconciler.suggest import closest_match
 
@@ -41,18 +41,21 @@ LinesOf = Callable[[str], Sequence[str] | None]
 _Row = tuple[str, Path, str, str, str]  # code, place in the spec, message, why, fix
 
 
-def find_likely_mistakes(resource: Resource, lines_of: LinesOf) -> Sequence[Finding]:
-    """Return every warning about one resource; `lines_of` returns the lines of a file, or None."""
+def find_likely_mistakes(resource: Resource, written: Spec, lines_of: LinesOf) -> Sequence[Finding]:
+    """Return every warning about one resource, whose spec is `written` in the files.
+
+    `lines_of` returns the lines of a file, or None.
+    """
     kind = resource.address.kind
     if kind == "FeatureFlag":
-        mistakes = _check_flag(resource.written)
+        if not _may_be_mistaken(written):
+            return ()
+        mistakes = _check_flag(written)
     elif kind == "ApprovalPolicy":
-        mistakes = _check_policy(resource.address.name, resource.written)
+        mistakes = _check_policy(resource.address.name, written)
     else:
         return ()
-    rows = list(islice(mistakes, MAX_FINDINGS))
-    if not rows:
-        return ()
+    rows = islice(mistakes, MAX_FINDINGS)
     warnings = (
         Finding(
             code,
@@ -159,30 +162,32 @@ def _check_conditions(action: str, conditions: Mapping[str, Any]) -> Iterator[_R
         yield "R022", (*at, "value"), "`value` is not a number", why, "write a number"
 
 
-def _check_flag(spec: Mapping[str, Any]) -> Iterator[_Row]:
-    """Yield the mistakes of a flag; in one function, because nearly all flags have none."""
+def _may_be_mistaken(spec: Mapping[str, Any]) -> bool:
+    """Return False if a flag has only known keys, and no text that looks like another type."""
     filters = spec.get("filters")
     if not filters:
-        return
-    at = ("filters",)
+        return False
     if not FILTERS.issuperset(filters):
-        yield from _check_unknown_keys(filters, FILTERS, at)
-        yield from _check_dropped_fields(filters, at)
-    for index, group in enumerate(filters.get("groups") or ()):
+        return True
+    for group in filters.get("groups") or ():
         if not GROUP.issuperset(group):
-            yield from _check_unknown_keys(group, GROUP, (*at, "groups", index))
-        for number, item in enumerate(group.get("properties") or ()):
+            return True
+        for item in group.get("properties") or ():
             if not PROPERTY.issuperset(item):
-                unknown = _check_unknown_keys(
-                    item, PROPERTY, (*at, "groups", index, "properties", number)
-                )
-                yield from unknown
+                return True
             value = item.get("value")
             for each in value if isinstance(value, list) else (value,):
                 if isinstance(each, str) and each[:1] in _SUSPECT:
-                    path = (*at, "groups", index, "properties", number, "value")
-                    yield from _check_ambiguous_text(value, path)
-                    break
+                    return True
+    return False
+
+
+def _check_flag(spec: Mapping[str, Any]) -> Iterator[_Row]:
+    filters, at = spec["filters"], ("filters",)
+    yield from _check_unknown_keys(filters, FILTERS, at)
+    yield from _check_dropped_fields(filters, at)
+    for index, group in enumerate(filters.get("groups") or ()):
+        yield from _check_group(group, (*at, "groups", index))
 
 
 def _check_dropped_fields(filters: Mapping[str, Any], at: Path) -> Iterator[_Row]:
@@ -190,6 +195,15 @@ def _check_dropped_fields(filters: Mapping[str, Any], at: Path) -> Iterator[_Row
         if filters.get(name):
             why = "PostHog removes it on the next save, so it is neither compared nor sent"
             yield "R004", (*at, name), f"`{name}` has no effect", why, "remove it"
+
+
+def _check_group(group: Mapping[str, Any], at: Path) -> Iterator[_Row]:
+    yield from _check_unknown_keys(group, GROUP, at)
+    for index, item in enumerate(group.get("properties") or ()):
+        path = (*at, "properties", index)
+        yield from _check_unknown_keys(item, PROPERTY, path)
+        if isinstance(value := item.get("value"), (str, list)):
+            yield from _check_ambiguous_text(value, (*path, "value"))
 
 
 def _check_ambiguous_text(value: Any, at: Path) -> Iterator[_Row]:

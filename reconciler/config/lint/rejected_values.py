@@ -31,24 +31,21 @@ def may_be_unstorable(data: bytes) -> bool:
 def check_spec(kind: str, spec: Spec) -> Iterable[RejectedValue]:
     """Find what PostHog refuses of the fields of a kind, whatever is live."""
     refusals = KINDS[kind].refusals(spec)
-    if (
-        kind == "Project"
-        and (rejected := time_zones.check_time_zone(spec.get("timezone"))) is not None
-    ):
-        return (*refusals, rejected)
-    return refusals
+    if kind != "Project" or (rejected := time_zones.check_time_zone(spec.get("timezone"))) is None:
+        return refusals
+    return (*refusals, rejected)
 
 
-def check_resource(resource: Resource, *, texts: bool, large: bool) -> list[Finding]:
-    """Find what PostHog would refuse of one resource.
+def check_resource(resource: Resource, written: Spec, *, texts: bool, large: bool) -> list[Finding]:
+    """Find what PostHog would refuse of one resource, whose spec is `written` in the files.
 
     `texts`: look at every text as well; `large`: and at how long filters are as JSON.
     """
-    if resource.lifecycle.absent:
-        return []
-    kind = resource.address.kind
     findings: list[Finding] = []
-    if rejected := check_spec(kind, resource.written):
+    if resource.lifecycle.absent:
+        return findings
+    kind = resource.address.kind
+    if rejected := check_spec(kind, written):
         code, first = _CODES.get(kind, _OTHERS), islice(rejected, MAX_FINDINGS)
         findings += [_make_finding(resource, value, code) for value in first]
     if large and kind == "FeatureFlag":
