@@ -51,7 +51,9 @@ from reconciler.model import (
 
 def advance_change(tools: WorkerContext, progress: Progress, *, but_last: bool) -> Progress:
     """Send the stages that are left, or all but the last one. Every end is an outcome."""
-    return _Worker(tools, replace(progress, deferred=False)).advance(but_last=but_last)
+    if progress.deferred:
+        progress = replace(progress, deferred=False)
+    return _Worker(tools, progress).advance(but_last=but_last)
 
 
 class _Worker:
@@ -222,10 +224,8 @@ class _Worker:
 
     def _require_deleted(self, error: NotFoundError) -> None:
         """Believe a 404 about what was read before only if the object cannot be read."""
-        before, self._progress = (
-            self._progress,
-            replace(self._progress, uncertain=True),
-        )  # if it cannot be read
+        before = self._progress
+        self._progress = replace(before, uncertain=True)  # if it cannot be read
         payload = readback.read_current(self._tools, self._kind, before)
         self._progress = before
         if payload is not None:
@@ -277,7 +277,8 @@ class _Worker:
             list_written_fields(self._progress, self._kind, write, whole=whole)
             - self._progress.dropped
         )
-        self._progress = replace(self._progress, written=self._progress.written | names)
+        if not names <= self._progress.written:
+            self._progress = replace(self._progress, written=self._progress.written | names)
 
     def _record_seen(self, payload: Payload | None) -> None:
         """Record what the current stage has changed although no response said so."""
@@ -299,9 +300,9 @@ class _Worker:
         )
         if gate_check.was_missed(self._kind, before, write, payload):
             raise gate_check.end_incident(self._progress)
-        passed = gate_check.describe_passed(self._kind, before, write, payload)
-        note = join_sentences(self._progress.note, passed)
-        self._progress = replace(self._progress, note=note)
+        if passed := gate_check.describe_passed(self._kind, before, write, payload):
+            note = join_sentences(self._progress.note, passed)
+            self._progress = replace(self._progress, note=note)
 
     def _build_write(self) -> Write:
         """Build the write of the next stage, with ids in place of names."""
@@ -345,10 +346,10 @@ class _Worker:
                 sent.confirm(request)
             elif readback.is_object_call(self._kind, request, write):
                 dropped = readback.verify_response(self._kind, self._progress, write, request, body)
-                self._progress, payload = (
-                    replace(self._progress, dropped=self._progress.dropped | dropped),
-                    body,
-                )
+                if dropped:
+                    now = self._progress
+                    self._progress = replace(now, dropped=now.dropped | dropped)
+                payload = body
                 self._record_written(write, whole=True)
             elif self._kind.echoes(request, body if isinstance(body, Mapping) else {}):
                 self._record_written(write, whole=False)

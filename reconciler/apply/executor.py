@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import field, replace
 from graphlib import TopologicalSorter
 from heapq import heappop, heappush
+from queue import SimpleQueue
 from threading import BoundedSemaphore, Event
 from typing import Final
 
@@ -98,6 +99,7 @@ class _Run:
         self._progress: dict[Address, Progress] = {}
         self._ended: dict[Address, Outcome] = {}
         self._running: dict[Future[Progress], _Node] = {}
+        self._finished: SimpleQueue[Future[Progress]] = SimpleQueue()
         self._parked: dict[_Node, RequestKey] = {}
         self._ready: list[tuple[int, int, _Node]] = []  # a heap: troubles of its scope, its place
         self._place = {change.address: number for number, change in enumerate(plan.writes)}
@@ -135,10 +137,9 @@ class _Run:
                     self._queue(node)
                 yield from self._launch(pool)
                 if self._running:
-                    finished, _ = wait(self._running, return_when=FIRST_COMPLETED)
-                    for future in finished:
-                        node = self._running.pop(future)
-                        yield from self._finish(node, self._take_result(node, future))
+                    future = self._finished.get()
+                    node = self._running.pop(future)
+                    yield from self._finish(node, self._take_result(node, future))
                 elif self._parked and not self._ready:
                     yield from self._wait_for_people(pool)
         finally:
@@ -199,8 +200,14 @@ class _Run:
         self._turns.start(change)
         self._options.status.mark_started(address, self._tools.writer.clock())
         but_last = bool(change.late) and not late
-        future = pool.submit(change_writer.advance_change, self._tools, progress, but_last=but_last)
+        self._watch_future(
+            node,
+            pool.submit(change_writer.advance_change, self._tools, progress, but_last=but_last),
+        )
+
+    def _watch_future(self, node: _Node, future: Future[Progress]) -> None:
         self._running[future] = node
+        future.add_done_callback(self._finished.put)
 
     def _take_result(self, node: _Node, future: Future[Progress]) -> Progress:
         """Return what became of a change; what the program itself failed of ends the run.
@@ -295,8 +302,8 @@ class _Run:
     def _resume(self, node: _Node, request: Mapping[str, object], pool: ThreadPoolExecutor) -> None:
         progress = self._progress[node[0]]
         self._options.status.mark_started(node[0], self._tools.writer.clock())
-        self._running[pool.submit(after_approval.resume_change, self._tools, progress, request)] = (
-            node
+        self._watch_future(
+            node, pool.submit(after_approval.resume_change, self._tools, progress, request)
         )
 
     def _is_stopping(self) -> bool:

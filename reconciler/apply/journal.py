@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 from reconciler.errors import JournalError, explain_refusal
 from reconciler.operating_system import BINARY, NO_FOLLOW
 
+_encode: Final = json.JSONEncoder(default=str).encode
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | NO_FOLLOW | BINARY
 
 
@@ -88,7 +89,7 @@ class Journal:
             self._spill(text)
 
     def _format(self, event: str, facts: Mapping[str, Any]) -> str:
-        return json.dumps({"at": self._now(), "event": event, **facts}, default=str) + "\n"
+        return _encode({"at": self._now(), "event": event, **facts}) + "\n"
 
     def _append(self, text: str) -> int:
         """Hand a line to the system; its number, or 0 if it was not taken."""

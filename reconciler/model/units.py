@@ -100,7 +100,7 @@ def parse_time(text: Any) -> datetime | None:
 
 def format_timestamp(moment: datetime) -> str:
     """Return a UTC time for programs: `2026-01-19T09:00:00Z`."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def format_time(text: str) -> str:

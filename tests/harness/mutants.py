@@ -324,7 +324,7 @@ MUTANTS = [
     mutant("anybody may be changed by anybody", "plan/guardrails/rejected_changes.py",
            "if present is not None and parse_level(present) > level:", "if False:", REFUSED),
     mutant("a dropped field is a kept one", "apply/change_writer.py",
-           "dropped=self._progress.dropped | dropped)", "dropped=self._progress.dropped)", KEPT),
+           "dropped=now.dropped | dropped)", "dropped=now.dropped)", KEPT),
     mutant("any field may be dropped", "apply/readback.py",
            "for name in kind.droppable if now.get(name) == was.get(name))", "for name in now)", APPLY),
     mutant("whatever differs was dropped", "plan/diff/dropped_fields.py",
