@@ -7,6 +7,7 @@ the whole file then. Any other result equals that of `events`.
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import count
 from typing import Any, Final
 
@@ -78,7 +79,8 @@ class _Values(dict[str, Any]):
 
 
 _values: Final = _Values()
-_find_value: Final = _values.__getitem__
+_find_value: Final = _values.__getitem__  # faster than brackets, as for any subclass of dict
+_make_document: Final = partial(tuple.__new__, Document)  # faster than the class itself
 _shapes: Final = ShapeCache()
 
 
@@ -150,7 +152,7 @@ class _Reader:
                 end = _find_end(text, begin)
                 start, lines, value = self.piece(text[begin:end])
             if value is not None:
-                yield Document(value, Source(self.places.file, line + start))
+                yield _make_document((value, Source(self.places.file, line + start)))
             at, line = end, line + lines
 
     def piece(self, text: str) -> tuple[int, int, MappingNode | None]:
@@ -177,7 +179,7 @@ class _Reader:
 
     def document(self, rows: Sequence[_Line]) -> MappingNode:  # noqa: C901, PLR0912  calls cost
         """Return the mapping of lines, of which the first has a key. The hot loop."""
-        begins, values = _begins, _values
+        begins, find_value = _begins, _find_value
         root = self.mapping()
         node: Any = root
         column, is_map = 0, True
@@ -207,7 +209,7 @@ class _Reader:
                 if is_map or indent != column or len(outer) >= MAX_OPEN:
                     raise _NotSimple
                 if key is None:
-                    value = values[rest]
+                    value = find_value(rest)
                     node.append(self.container(value) if type(value) is _Brackets else value)
                     continue
                 outer.append((node, column, False))
@@ -218,7 +220,7 @@ class _Reader:
             if inner != column or key in node:
                 raise _NotSimple
             if rest:
-                value = values[rest]
+                value = find_value(rest)
                 node[key] = self.container(value) if type(value) is _Brackets else value
             else:
                 waiting = True
@@ -265,7 +267,7 @@ class _Reader:
             token = _match_token(text, at)
             at = token.end()
             if token[3]:
-                value = _values[token[3]]
+                value = _find_value(token[3])
             elif token[1] and token[1] in "[{":
                 value, at = self.brackets(text, at - 1, depth + 1)
             else:
@@ -306,7 +308,7 @@ def _read_flat(written: str) -> Any:
     flat: Any = []
     if written[0] == "[":
         for part in inside:
-            flat.append(_values[part.strip(" ")])
+            flat.append(_find_value(part.strip(" ")))
     else:
         flat = {}
         for part in inside:
@@ -316,7 +318,7 @@ def _read_flat(written: str) -> Any:
             key = _unquote_key(word)
             if key in flat:
                 return None
-            flat[key] = _values[scalar.lstrip(" ")]
+            flat[key] = _find_value(scalar.lstrip(" "))
     return flat
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from reconciler.model import MappingNode, SequenceNode
 
-LEARNT_AFTER: Final = 8  # documents; a pattern takes as long to make as fifty to read
+LEARNT_AFTER: Final = 24  # documents; to learn a shape takes as long as to read seventy without
 MAX_SHAPES: Final = 4  # that are tried for a document
 MAX_LEARNT: Final = 32  # in all: where each document has another shape nothing is gained
 MAX_SEEN: Final = 1_000

@@ -35,7 +35,7 @@ def generated(seed, count):
         odd = rng.choice((0, 0, 0.03, 0.2))
         lines = [line for _ in range(rng.choice((1, 1, 2, 3))) for line in _document(rng, odd)]
         if rng.random() < 0.2:  # enough of one shape for it to be learnt
-            lines = [line for _ in range(14) for line in ("---", *_alike(rng, odd, lines))]
+            lines = [line for _ in range(30) for line in ("---", *_alike(rng, odd, lines))]
         end = rng.choice(("\n", "\n", "\n", "\r\n", "\r")) if rng.random() < odd else "\n"
         yield end.join(lines) + rng.choice(("", end))
 

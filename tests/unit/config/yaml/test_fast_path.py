@@ -83,10 +83,10 @@ def test_a_shape_is_learnt_and_what_does_not_fit_it_is_read_all_the_same():
         flag.format("A", one, "[]") for one in ("a: b", "a:", "x # c", '"q": r', "- a", "{a: b}")
     ]
     odd += ["kind: A\n", flag.format("A", "a", "[]") + "more: 1\n", "# c\n" + flag.format(1, 2, 3)]
-    ordinary = [flag.format(f"F{n}", f"t{n}", f"[{{a: {n}}}]") for n in range(40)]
+    ordinary = [flag.format(f"F{n}", f"t{n}", f"[{{a: {n}}}]") for n in range(60)]
 
     for number, one in enumerate(odd):
-        documents = [*ordinary[:20], one, *ordinary[20:]]
+        documents = [*ordinary[:30], one, *ordinary[30:]]
         twice.agree("---\n".join(documents).encode())
         assert fast_path._shapes.known, number
 
