@@ -15,7 +15,7 @@ import click
 
 from reconciler import __version__, model
 from reconciler.ci import environment
-from reconciler.cli import event_log, terminal, throwaway_sandbox
+from reconciler.cli import event_log, terminal
 from reconciler.cli import report as cli_report
 from reconciler.cli.console import Console
 from reconciler.cli.surroundings import Surroundings
@@ -322,6 +322,8 @@ class Session(Console):
         )
 
     def _start_sandbox(self) -> None:
+        from reconciler.cli import throwaway_sandbox  # noqa: PLC0415  only for --sandbox
+
         if self.host:
             raise UsageError("--sandbox and --host exclude each other")
         running = self.surroundings.sandbox

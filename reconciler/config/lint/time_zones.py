@@ -1,8 +1,8 @@
 """The names of the tz database: what PostHog takes as a time zone (contract 10)."""
 
+import zoneinfo
 from functools import cache
 from typing import Any, Final
-from zoneinfo import available_timezones
 
 from reconciler.model import RejectedValue
 from reconciler.suggest import closest_match
@@ -13,7 +13,7 @@ _OF_A_MACHINE: Final = frozenset({"localtime", "posixrules"})  # in no copy but 
 @cache
 def load_names() -> frozenset[str]:
     """Return every name: of the system's copy of the database, and of the package `tzdata`."""
-    return frozenset(available_timezones()) - _OF_A_MACHINE
+    return frozenset(zoneinfo.available_timezones()) - _OF_A_MACHINE
 
 
 def check_time_zone(zone: Any) -> RejectedValue | None:

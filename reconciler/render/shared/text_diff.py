@@ -1,8 +1,8 @@
 """Long texts: written out as YAML would, and compared line by line. JSON in a text is unfolded."""
 
+import difflib
 import json
 from collections.abc import Iterator, Sequence
-from difflib import SequenceMatcher
 from typing import Any, Final
 
 MANY: Final = 400  # lines that are compared; nobody reads more in a diff
@@ -69,7 +69,8 @@ def compare_lines(before: Sequence[str], after: Sequence[str]) -> Iterator[_Piec
     start = max(0, lead - CONTEXT)
     left, right = before[start : _find_stop(before, tail)], after[start : _find_stop(after, tail)]
     left, right = _limit_lines(left), _limit_lines(right)
-    groups = list(SequenceMatcher(None, left, right, autojunk=False).get_grouped_opcodes(CONTEXT))
+    matcher = difflib.SequenceMatcher(None, left, right, autojunk=False)
+    groups = list(matcher.get_grouped_opcodes(CONTEXT))
     if start and groups:
         yield "", "…"
     for number, group in enumerate(groups):
