@@ -102,8 +102,10 @@ def command(
             command="drift --revert",
         )
         return _revert(session, given, planning, query, running, go_on=lifted.go_on)
+    is_kept = bool(action) or format_ != "text" or session.report.folder is not None
+    has_digest = is_kept or bool(session.verbose)
     with session.reader(target) as reader:
-        result = drift.run(reader, given, planning, query, facts.now)
+        result = drift.run(reader, given, planning, query, facts.now, has_digest=has_digest)
     if action == "patch":
         return adopt.print_patch(session, result, given)
     if action == "adopt":

@@ -161,11 +161,18 @@ def _find_last_apply(
 
 
 def run(
-    reader: Reader, given: DriftInputs, options: PlanOptions, query: DriftQuery, now: datetime
+    reader: Reader,
+    given: DriftInputs,
+    options: PlanOptions,
+    query: DriftQuery,
+    now: datetime,
+    *,
+    has_digest: bool = True,
 ) -> DriftResult:
     """Return what differs between the files at a commit and the live side, and who changed it.
 
-    The planner finds it. The activity log is read only where something has drifted.
+    The planner finds it. The activity log is read only where something has drifted. A digest of
+    everything declared takes a while: it is left out where nobody sees it.
     """
     world = operations_plan.observe(reader, given.loaded, options, base=given.loaded)
     planned = operations_plan.plan(
@@ -176,6 +183,7 @@ def run(
         created_at=format_timestamp(now),
         excerpts=False,
         base=given.base,
+        has_digest=has_digest,
     )
     report = drift_report.build_report(planned, world.desired)
     ignored = drift_report.find_ignored(world.desired, world.live, options)

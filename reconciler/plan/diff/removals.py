@@ -87,9 +87,9 @@ def find_released(
     changes: Iterable[Change], desired: Declared, base: Declared | None
 ) -> Iterator[Released]:
     """Yield fields that the base wrote and the files no longer write: reported, never written."""
-    base_index = BaseIndex(desired, base)
+    base_index, delete = BaseIndex(desired, base), Action.DELETE
     for change in changes if base is not None else ():
-        if change.before is None or change.desired is None or change.action is Action.DELETE:
+        if change.before is None or change.desired is None or change.action is delete:
             continue
         previous = base_index.find_declaration(change.desired)
         if previous is None or previous is change.desired or not previous.spec:
