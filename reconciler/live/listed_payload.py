@@ -25,7 +25,6 @@ class ListedPayload(Mapping[str, Any]):
         values: tuple[Any, ...],
         name: str,
         id_: str,
-        spec: Spec | None,
     ) -> None:
         self._names = names
         try:
@@ -34,7 +33,7 @@ class ListedPayload(Mapping[str, Any]):
             self._values = values
         self.name = name
         self.id = id_
-        self.spec = spec
+        self.spec: Spec | None = None
 
     def __getitem__(self, name: str) -> Any:
         return self.unpack()[name]

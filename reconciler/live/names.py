@@ -146,18 +146,18 @@ def build_taker(kind: Kind) -> Callable[[Payload], Payload]:
     pick = build_picker(kind.listed)
 
     def take(payload: Payload) -> Payload:
-        spec: Spec | None = None
         try:
             name, id_ = kind.identify(payload), kind.identity(payload)
         except MALFORMED:
             return payload  # reported when the collection is checked
+        taken = ListedPayload(*pick(payload), name, id_)
         try:
             unnamed = kind.to_spec(payload)
             if not kind.list_references(unnamed):
-                spec = kind.canonical(unnamed)
+                taken.spec = kind.canonical(unnamed)
         except MALFORMED:
-            spec = None  # reported when its resource is built
-        return ListedPayload(*pick(payload), name, id_, spec)
+            return taken  # reported when its resource is built
+        return taken
 
     return take
 
@@ -166,9 +166,11 @@ def build_resources(
     kind: Kind, scope: tuple[str, ...], payloads: Sequence[Payload], names: Names
 ) -> list[LiveResource]:
     """Return the live objects of a collection in the terms of the files."""
-    name = kind.name
+    name, new = kind.name, tuple.__new__  # without the call that `Address` makes of it
     return [
-        LiveResource(Address(name, (*scope, payload.name)), payload.id, payload.spec, payload)
+        LiveResource(
+            new(Address, (name, (*scope, payload.name))), payload.id, payload.spec, payload
+        )
         if isinstance(payload, ListedPayload) and payload.spec is not None
         else build_resource(kind, scope, payload, names)
         for payload in payloads

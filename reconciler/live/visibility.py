@@ -7,7 +7,9 @@ proves nothing about people: neither that somebody is not a member, nor who has 
 from collections.abc import Container, Iterator, Mapping
 from typing import Final
 
+from reconciler.kinds import KINDS
 from reconciler.live.key_access import Directory
+from reconciler.live.listed_payload import read_id
 from reconciler.model import LEVELS, Payload, Unreadable
 
 _Payloads = Mapping[tuple[str, tuple[str, ...]], tuple[Payload, ...]]
@@ -55,7 +57,7 @@ def find_short_listings(directory: Directory, payloads: _Payloads) -> Iterator[U
         listed = payloads.get(("Project", (slug,)))
         if listed is None:
             continue
-        known = {str(payload["id"]) for payload in listed}
+        known = {read_id(KINDS["Project"], payload) for payload in listed}
         missing = sorted({id_ for ids in projects.values() for id_ in ids} - known)
         if missing:
             reason = f"the listing lacks projects that the organization has: {missing[:5]}"

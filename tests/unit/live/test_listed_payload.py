@@ -19,7 +19,7 @@ _VALUES = st.recursive(
 
 
 def pack(row):
-    return ListedPayload(*build_picker(frozenset())(row), "a", "1", None)
+    return ListedPayload(*build_picker(frozenset())(row), "a", "1")
 
 
 @given(st.dictionaries(st.text(), _VALUES))
