@@ -33,6 +33,7 @@ OPERATORS: Final = (
     | _OF_DATES
     | _OF_VERSIONS
 )
+_OF_ANY_VALUE: Final = (None, "exact", "is_not", "is_set", "is_not_set")
 _OF_PEOPLE: Final = ("person", "cohort", "flag")
 _SWITCHES: Final = ("early_exit", "feature_enrollment")
 _RARE: Final = frozenset({*_SWITCHES, "holdout", _INDEX})
@@ -79,11 +80,11 @@ def _iterate_refusals(
 def _check_groups(
     filters: Mapping[str, Any], names: set[str], stored: Collection[str]
 ) -> Iterator[RejectedValue]:
-    for index, group in _iterate_mappings(filters.get("groups")):
+    for index, group in _list_mappings(filters.get("groups")):
         whole = group.get(_INDEX, filters.get(_INDEX))  # an explicit null means people
         if not _RARE_IN_GROUPS.isdisjoint(group):
             yield from _check_group(group, ("groups", index), names)
-        for place, item in _iterate_mappings(group.get("properties")):
+        for place, item in _list_mappings(group.get("properties")):
             if whole is not None or not _is_usual(item):
                 at = ("groups", index, "properties", place)
                 yield from _check_property(item, at, whole, stored)
@@ -113,6 +114,20 @@ def _is_usual(item: Mapping[str, Any]) -> bool:
     )
 
 
+def _is_plain(item: Mapping[str, Any]) -> bool:
+    """Return whether `_check_property` surely accepts a property in a group of people.
+
+    Most are like this, and it is known without an iterator and a path for each.
+    """
+    return (
+        item.get("type") == "person"
+        and item.get("operator") in _OF_ANY_VALUE
+        and "key" in item
+        and "negation" not in item
+        and "group_type_index" not in item
+    )
+
+
 def list_variant_keys(filters: Mapping[str, Any]) -> set[str]:
     """Return the keys of the variants."""
     return {str(variant.get("key")) for variant in _list_variants(filters)}
@@ -122,22 +137,21 @@ def has_aggregation(filters: Mapping[str, Any]) -> bool:
     """Return whether any group buckets groups instead of people."""
     whole = filters.get(_INDEX)
     return any(
-        group.get(_INDEX, whole) is not None
-        for _, group in _iterate_mappings(filters.get("groups"))
+        group.get(_INDEX, whole) is not None for _, group in _list_mappings(filters.get("groups"))
     )
 
 
 def _list_variants(filters: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     multivariate = filters.get("multivariate")
     listed = multivariate.get("variants") if isinstance(multivariate, Mapping) else None
-    return [variant for _, variant in _iterate_mappings(listed)]
+    return [variant for _, variant in _list_mappings(listed)]
 
 
-def _iterate_mappings(value: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yield the mappings of a list; the schema refuses other items."""
-    for index, item in enumerate(value if isinstance(value, list) else ()):
-        if isinstance(item, MAPPINGS):
-            yield index, item
+def _list_mappings(value: Any) -> list[tuple[int, Mapping[str, Any]]]:
+    """List the mappings in a list with their places; the schema refuses other items."""
+    if not isinstance(value, list):
+        return []
+    return [(index, item) for index, item in enumerate(value) if isinstance(item, MAPPINGS)]
 
 
 def _check_switches(filters: Mapping[str, Any]) -> Iterator[RejectedValue]:
