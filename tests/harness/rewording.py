@@ -39,7 +39,10 @@ FOREIGN = frozenset(
         "maximum nesting depth",
     }
 )
-SOURCE = "reconciler.lazy_dataclass"  # its texts are read by Python, not by people
+SOURCES = {  # their texts are read by Python, not by people
+    "reconciler.lazy_dataclass",
+    "reconciler.config.yaml.shapes",
+}
 _SENTENCE = re.compile(r"[A-Za-z]{2,}[^A-Za-z]* [^A-Za-z]*[A-Za-z]{2,}")
 _KEPT = re.compile(r"\{[^{}]*\}|%\(\w+\)s|%[sdr]|\n")  # placeholders
 _CAPITALS = re.compile(r"_*[A-Z][A-Z0-9_]*")
@@ -151,7 +154,7 @@ class _Loader(SourceFileLoader):
             assert old in text, (fullname, old)
             text = text.replace(old, new)
         tree = ast.parse(text)
-        if self.reword and fullname != SOURCE:
+        if self.reword and fullname not in SOURCES:
             strict = not {*fullname.split(".")[1:2]}.isdisjoint(STRICT)
             tree = ast.fix_missing_locations(Rewording(strict=strict).visit(tree))
         return compile(tree, path, "exec", dont_inherit=True)
