@@ -7,6 +7,7 @@ Gets addresses, never resources: it does not see desired values. Ids become name
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import field, replace
+from itertools import chain
 from typing import Final
 
 from reconciler import worker_pool
@@ -18,6 +19,7 @@ from reconciler.live import names as live_names
 from reconciler.live.gaps import OF_ONE_SCOPE, build_gap
 from reconciler.live.key_access import Directory, read_key_user
 from reconciler.live.listed_payload import identify_row, list_names, read_id
+from reconciler.live.live_ids import LiveIds
 from reconciler.live.names import Names, build_change_request, build_resources, build_taker
 from reconciler.model import (
     USER,
@@ -347,19 +349,20 @@ class Reading:
         duplicates: Mapping[Address, list[LiveResource]],
         names: Names,
     ) -> Live:
-        ids: dict[Address, tuple[str, ...]] = {a: (item.id,) for a, item in resources.items()}
-        ids |= {address: tuple(item.id for item in items) for address, items in duplicates.items()}
+        ids = {address: tuple(item.id for item in items) for address, items in duplicates.items()}
         ids |= references.list_undeclared_ids(self.payloads)
         for slug, projects in self.directory.projects.items():
             for name, project_ids in projects.items():
-                ids.setdefault(Address("Project", (slug, name)), project_ids)
+                address = Address("Project", (slug, name))
+                if address not in resources:
+                    ids.setdefault(address, project_ids)
         all_duplicates = {address: tuple(items) for address, items in duplicates.items()}
         requests = [
             build_change_request(payload, *scope, names=names) for scope, payload in self.requests
         ]
         live = Live(
             resources=resources,
-            ids=ids,
+            ids=LiveIds(resources, ids),
             duplicates=all_duplicates,
             people=names.people,
             change_requests=tuple(r for r in requests if r.state not in change_requests.FINAL),
@@ -376,7 +379,7 @@ class Reading:
         return replace(
             live,
             resources={**self.before.resources, **resources},
-            ids={**ids, **self.before.ids},
+            ids=dict(chain(live.ids.items(), self.before.ids.items())),
             duplicates={**self.before.duplicates, **all_duplicates},
             schedules=self.before.schedules,
             unreadable=(*self.before.unreadable, *self.unreadable),
