@@ -38,6 +38,10 @@ class ListedPayload(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         return self.unpack()[name]
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a field, or `default`; that of `Mapping` takes two more calls."""
+        return self.unpack().get(name, default)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 

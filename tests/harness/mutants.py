@@ -175,8 +175,8 @@ MUTANTS = [
     mutant("keys that the next save removes are sent", "normal_form/filters.py",
            "elif name != INDEX:\n        del normal[name]", "elif name != INDEX:\n        pass", VALUES),
     mutant("an inserted item changes all of them", "plan/diff/three_way.py",
-           "return replace(change, lists=lists)",
-           "return change", VALUES),
+           "undeclared=undeclared, lists=lists)",
+           "undeclared=undeclared)", VALUES),
     # identities and people
     mutant("send a create that PostHog names otherwise", "plan/guardrails/new_names.py",
            "if server_name != address.name:", "if False:", IDENTITY),

@@ -61,20 +61,29 @@ def match_actions(
     *,
     split: bool,
     release: bool = True,
+    examined: bool = True,
     scoped: bool = False,
     owner: Owner | None = None,
 ) -> tuple[ActionMatch, ...]:
     """Return every action that the calls of this change match, in the order of the calls.
 
-    `release`: whether any policy asks for the release conditions. `scoped`: whether the
-    organization has policies per owner of a flag (contract 5.8). `owner`: who is assumed to own
-    the flag; if not given, as far as the flag shows it.
+    Args:
+        change: of a flag.
+        live: the flag before it.
+        generation: of the server.
+        split: whether a create is sent so that no call meets two policies.
+        release: whether any policy asks for the release conditions.
+        examined: whether any policy looks at the fields of a match. If not, those release
+            conditions are left out that make no difference to whether a call matches.
+        scoped: whether the organization has policies per owner of a flag (contract 5.8).
+        owner: who is assumed to own the flag; if not given, as far as the flag shows it.
+
     """
-    action_matches = (
-        replace(action_match, sends=call.sends)
+    action_matches = [
+        action_match
         for call in _list_calls(change, live, generation, split=split, owner=owner)
-        for action_match in _match_call(call, generation, release=release)
-    )
+        for action_match in _match_call(call, generation, release=release, examined=examined)
+    ]
     if generation is not Generation.G3:
         return tuple(action_matches)
     return tuple(
@@ -86,7 +95,8 @@ def _resolve_owner(action_match: ActionMatch, *, scoped: bool) -> Iterator[Actio
     """Yield the action under which the owner of the flag has it gated; nothing if it is free."""
     owner = action_match.owner
     if owner is Owner.UNKNOWN:
-        yield replace(action_match, may_be_free=scoped or action_match.release_only)
+        may_be_free = scoped or action_match.release_only
+        yield replace(action_match, may_be_free=True) if may_be_free else action_match
     elif not scoped or owner is Owner.NOBODY:
         yield replace(action_match, may_be_free=owner is not Owner.NOBODY)
     elif owner is Owner.EXPERIMENT:
@@ -144,20 +154,25 @@ def _replace_ids_by_names(
     return {**filters, "groups": [{**g, "properties": s.get("properties", [])} for g, s in pairs]}
 
 
-def _match_call(call: _Call, generation: Generation, *, release: bool) -> Iterator[ActionMatch]:
+def _match_call(
+    call: _Call, generation: Generation, *, release: bool, examined: bool
+) -> Iterator[ActionMatch]:
     if call.creates and generation is Generation.G1:
         return
     name = "create" if call.creates else "active"
     sent = call.body.get("active", True if call.creates else None)
     if sent is True and not call.active:
         transition = "created active" if call.creates else "active: false -> true"
-        yield ActionMatch(ENABLE, name, transition, {}, owner=call.owner)
+        yield ActionMatch(ENABLE, name, transition, {}, owner=call.owner, sends=call.sends)
     elif sent is False and call.active:
-        yield ActionMatch(DISABLE, name, "active: true -> false", {}, owner=call.owner)
-    yield from _match_update(call, generation, looks=release)
+        transition = "active: true -> false"
+        yield ActionMatch(DISABLE, name, transition, {}, owner=call.owner, sends=call.sends)
+    yield from _match_update(call, generation, looks=release, examined=examined)
 
 
-def _match_update(call: _Call, generation: Generation, *, looks: bool) -> Iterator[ActionMatch]:
+def _match_update(
+    call: _Call, generation: Generation, *, looks: bool, examined: bool
+) -> Iterator[ActionMatch]:
     """Yield the update action if a rollout position or the release conditions change."""
     filters: Mapping[str, Any] = call.body.get("filters") or {}
     if not filters and not _counts_without_filters(call, generation):
@@ -168,7 +183,9 @@ def _match_update(call: _Call, generation: Generation, *, looks: bool) -> Iterat
     )
     if not filters and call.creates:
         after = {ROLLOUT: 100}  # a remote configuration without filters is for everybody
-    release = _list_release_positions(call, generation, looks=looks)
+    release = _NOTHING  # to list them takes longer than everything else here
+    if examined or before == after:
+        release = _list_release_positions(call, generation, looks=looks)
     name = "create" if call.creates else "filters" if filters else "bucketing_identifier"
     if before != after or release[0] != release[1]:
         fields = {ROLLOUT: (before, after)}
@@ -183,6 +200,7 @@ def _match_update(call: _Call, generation: Generation, *, looks: bool) -> Iterat
             release_only=release_only,
             only_if_selected=release_only and generation is Generation.G2,
             owner=call.owner,
+            sends=call.sends,
         )
 
 

@@ -74,6 +74,10 @@ class GateEvaluator:
             if change.address.kind == "Organization" and change.action is Action.CREATE
         }
 
+    def has_enabled_policy(self, scope: Scope) -> bool:
+        """Return whether any policy of a project gates anything."""
+        return any(policy.enabled for policy in self.policies.get(scope, {}).values())
+
     def evaluate_calls(
         self,
         change: Change,
@@ -85,6 +89,7 @@ class GateEvaluator:
     ) -> tuple[CallEvaluation, ...]:
         """Return every action that the calls of this change match, and what happens to each.
 
+        What a match says of release conditions may be missing where no policy looks at it.
         `owner`: who is assumed to own the flag; if not given, as far as the flag shows it.
         """
         if KINDS[change.address.kind].write_gates:
@@ -97,6 +102,7 @@ class GateEvaluator:
             generation,
             split=split,
             release=release,
+            examined=self.has_enabled_policy(change.address.parts[:-1]),
             scoped=change.address.organization in self.scoped,
             owner=owner,
         )

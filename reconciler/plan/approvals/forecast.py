@@ -106,7 +106,10 @@ class _Forecaster:
 
     def forecast_change(self, change: Change) -> Change:
         """Return the change with its gate, and a warning where policies have no effect."""
-        newest, *older = (self._forecast_for(change, item) for item in self._generations)
+        newest = self._forecast_for(change, self._generations[0])
+        if not self._evaluator.has_enabled_policy(change.address.parts[:-1]):
+            return newest  # generations differ only in what they apply a policy to
+        older = [self._forecast_for(change, item) for item in self._generations[1:]]
         if self._generations[0] is Generation.G1 and change.action is Action.CREATE:
             return _note_ungated_create(newest, self._forecast_for(change, Generation.G3).gate)
         gate = newest.gate
@@ -170,12 +173,15 @@ class _Forecaster:
         gate = self._build_gate(evaluation, find_least_certain(evaluations))
         if evaluation.policy is not None:
             gate = replace(gate, note=join_sentences(gate.note, unseen))
-        return replace(gate, steps=self._list_steps(change, evaluations, split=False))
+        steps = self._list_steps(change, evaluations, split=False)
+        return replace(gate, steps=steps) if steps else gate
 
     def _list_steps(
         self, change: Change, evaluations: tuple[CallEvaluation, ...], *, split: bool
     ) -> tuple[GateStep, ...]:
         """Return what happens to each call; nothing if there is only one, or none is gated."""
+        if all(evaluation.verdict is Verdict.NONE for evaluation in evaluations):
+            return ()
         calls = actions.list_calls(change, split=split)
         steps = tuple(
             self._build_step(fields, [each for each in evaluations if _is_of(each, fields)])
@@ -278,6 +284,8 @@ def _merge_replaced_gate(gate: Gate, next_gate: Gate) -> Gate:
 
 def _find_deciding(evaluations: tuple[CallEvaluation, ...]) -> CallEvaluation | None:
     """Return the first call that waits, else one that bypasses, else the least certain one."""
+    if len(evaluations) == 1:
+        return evaluations[0]
     for verdict in (Verdict.APPROVAL, Verdict.BYPASS):
         for evaluation in evaluations:
             if evaluation.verdict is verdict:

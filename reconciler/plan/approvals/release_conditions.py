@@ -13,6 +13,8 @@ _FLAG: Final = KINDS["FeatureFlag"]
 _INDEX: Final = "aggregation_group_type_index"
 _COMPARED: Final = ("key", "value", "type", "operator", "negation", "group_type_index")
 _DEFAULT_BUCKETING: Final = "distinct_id"
+_ENCODER: Final = json.JSONEncoder(sort_keys=True)
+_SPELLER: Final = json.JSONEncoder(sort_keys=True, default=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +29,12 @@ def list_canonical_positions(filters: Mapping[str, Any], bucketing: Any) -> Posi
     default_index = filters.get(_INDEX)
     positions: dict[str, Any] = {
         f"groups[{number}]": CanonicalGroup(
-            json.dumps(
+            _ENCODER.encode(
                 {
                     "properties": sorted(map(_spell_property, group.get("properties") or ())),
                     _INDEX: group.get(_INDEX, default_index),
                     "variant": group.get("variant") or None,
-                },
-                sort_keys=True,
+                }
             )
         )
         for number, group in enumerate(filters.get("groups") or ())
@@ -56,7 +57,7 @@ def _spell_property(item: Mapping[str, Any]) -> str:
         del kept["operator"]
     if kept.get("negation") is False:
         del kept["negation"]
-    return json.dumps(kept, sort_keys=True, default=str)
+    return _SPELLER.encode(kept)
 
 
 def add_aggregation(filters: Mapping[str, Any]) -> Mapping[str, Any]:

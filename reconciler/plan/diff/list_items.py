@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ Pair = tuple[int, int]  # the position of an item in the live list, and in the d
 
 _MIN_SIMILARITY: Final = 0.5  # the equal part of two items, for one to be an edit of the other
 _MAX_COMPARISONS: Final = 2_500  # for similarity; a longer list is paired by position
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, default=str)
 
 
 def find_list_changes(
@@ -41,7 +43,7 @@ def find_list_changes(
     """
     counts: dict[Path, int] = defaultdict(int)
     for field in fields:
-        if "[" in field.path and (path := _find_outer_list(parse_path(field.path))):
+        if "[" in field.path and (path := _find_outer_list(field.path)):
             counts[path] += 1
     lists = []
     for path, number in counts.items():
@@ -57,8 +59,10 @@ def find_list_changes(
     return tuple(lists)
 
 
-def _find_outer_list(path: Path) -> Path:
+@lru_cache(maxsize=1024)  # the same fields change in many resources
+def _find_outer_list(text: str) -> Path:
     """Return the outermost list that a path leads through; empty if there is none."""
+    path = parse_path(text)
     for number, step in enumerate(path):
         if isinstance(step, int):
             return path[:number]
@@ -133,6 +137,8 @@ def _match_middle(
     live: Sequence[Any], desired: Sequence[Any], left: Pair, right: Pair
 ) -> list[Pair]:
     """Pair the items between the equal ends."""
+    if left[1] - left[0] == right[1] - right[0] == 1:  # mostly one item is edited
+        return [(left[0], right[0])]
     positions: dict[str, deque[int]] = defaultdict(deque)
     for i in range(*left):
         positions[_serialize(live[i])].append(i)
@@ -218,4 +224,4 @@ def _find_longest_increasing(pairs: Iterable[Pair]) -> set[Pair]:
 
 
 def _serialize(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, default=str)
+    return _ENCODER.encode(value)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from reconciler.model import (
     FieldChange,
     Finding,
     Kind,
+    ListChange,
     Live,
     LiveResource,
     Path,
@@ -31,6 +32,8 @@ from reconciler.plan.diff.known_changes import KnownChanges
 from reconciler.plan.diff.matching import LiveLookup
 
 _NONE: Final = Action.NONE  # looked up once: every resource asks for it
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str)
+_SEVERAL: Final = 2
 Compare = Callable[[Resource, Resource | None, LiveResource | None], Change]
 
 
@@ -100,14 +103,14 @@ def compare_resource(
     unequal, undeclared = spec_comparison.compare_specs(
         resource.spec, live.spec, KINDS[resource.address.kind]
     )
-    fields = _compare_fields(resource, base, live, unequal)
+    skipped = _list_skipped_paths(resource, live) if unequal else frozenset[str]()
+    fields = _compare_fields(resource, base, live, unequal, skipped)
     if not fields:
-        return _build_change(resource, _NONE, (), live, undeclared)
-    change = _build_change(resource, Action.UPDATE, fields, live, undeclared)
-    lists = list_items.find_list_changes(
-        live.spec, resource.spec, fields, _list_skipped_paths(resource, live)
+        return _build_change(resource, _NONE, (), live, undeclared=undeclared)
+    lists = (
+        list_items.find_list_changes(live.spec, resource.spec, fields, skipped) if unequal else ()
     )
-    return replace(change, lists=lists)
+    return _build_change(resource, Action.UPDATE, fields, live, undeclared=undeclared, lists=lists)
 
 
 def _build_change(
@@ -115,7 +118,9 @@ def _build_change(
     action: Action,
     fields: tuple[FieldChange, ...],
     live: LiveResource | None,
+    *,
     undeclared: tuple[str, ...] = (),
+    lists: tuple[ListChange, ...] = (),
 ) -> Change:
     return Change(
         resource.address,
@@ -128,6 +133,7 @@ def _build_change(
         source=resource.source,
         desired=resource,
         before=live,
+        lists=lists,
         undeclared=undeclared,
     )
 
@@ -137,9 +143,7 @@ def compute_fingerprint(live: LiveResource) -> str:
 
     Hidden values are left out: the API shows them to one key and not to another.
     """
-    text = json.dumps(
-        secrets.remove_hidden(live), sort_keys=True, separators=(",", ":"), default=str
-    )
+    text = _ENCODER.encode(secrets.remove_hidden(live))
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -158,14 +162,20 @@ def _list_created_fields(resource: Resource, base: Resource | None) -> Iterator[
         yield FieldChange(name, ABSENT, sort_keys(value), sort_keys(base_value), value_cause)
 
 
-def _sort_fields(names: Iterable[str], kind: Kind) -> list[str]:
+def _sort_fields(names: Collection[str], kind: Kind) -> list[str]:
     """Return names in the order of the kind, then by name: their order in a file means nothing."""
+    if len(names) < _SEVERAL:
+        return list(names)
     position = {name: number for number, name in enumerate(kind.defaults)}
     return sorted(names, key=lambda name: (position.get(name, len(position)), name))
 
 
 def _compare_fields(
-    resource: Resource, base: Resource | None, live: LiveResource, unequal: Mapping[str, Any]
+    resource: Resource,
+    base: Resource | None,
+    live: LiveResource,
+    unequal: Mapping[str, Any],
+    skipped: frozenset[str],
 ) -> tuple[FieldChange, ...]:
     """Return the fields that differ; of most resources none does."""
     old, new = live.address.parts[-1], resource.address.parts[-1]
@@ -176,7 +186,7 @@ def _compare_fields(
     return (
         *(_compare_names(resource, base, live) if old != new else ()),
         *(_compare_hidden(resource, base, live) if base is not None else ()),
-        *_compare_values(resource, base, live, unequal),
+        *_compare_values(resource, base, unequal, skipped),
     )
 
 
@@ -195,17 +205,15 @@ def _compare_names(
 
 
 def _compare_values(
-    resource: Resource, base: Resource | None, live: LiveResource, unequal: Mapping[str, Any]
+    resource: Resource, base: Resource | None, unequal: Mapping[str, Any], skipped: frozenset[str]
 ) -> Iterator[FieldChange]:
     """Yield the changes inside the fields that differ, with what changed them."""
-    if not unequal:
-        return
-    kind, skipped = KINDS[resource.address.kind], _list_skipped_paths(resource, live)
+    kind = KINDS[resource.address.kind]
     for name in _sort_fields(unequal, kind):
         managed, value = unequal[name], resource.spec[name]
         for path, old, new in values.find_differences(managed, value, (name,)):
             text = format_path(path)
-            if not secrets.is_covered(skipped, text):
+            if not (skipped and secrets.is_covered(skipped, text)):
                 before, value_cause = _compare_with_base(base, path, old, new, kind)
                 if base is not None:
                     before = secrets.mask_base(base, text, before)
@@ -227,9 +235,10 @@ def _compare_hidden(
             yield FieldChange(text, secrets.SHOWN, value, secrets.SHOWN, Cause.INTENT)
 
 
-def _list_skipped_paths(resource: Resource, live: LiveResource) -> set[str]:
+def _list_skipped_paths(resource: Resource, live: LiveResource) -> frozenset[str]:
     """Return the paths that are not compared."""
-    return {*resource.lifecycle.ignore, *KINDS[resource.address.kind].hidden(live.payload)}
+    hidden = KINDS[resource.address.kind].hidden(live.payload)
+    return frozenset((*resource.lifecycle.ignore, *hidden))
 
 
 def _compare_with_base(

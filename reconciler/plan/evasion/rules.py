@@ -112,7 +112,9 @@ def find_writes_under_policies(
 
 
 def _find_policies(change: Change, evaluator: GateEvaluator) -> Mapping[str, Policy]:
-    in_project = evaluator.policies.get(change.address.parts[:-1], {})
+    in_project = evaluator.policies.get(change.address.parts[:-1])
+    if not in_project:
+        return {}
     scoped = change.address.organization in evaluator.scoped
     return {
         action: policy

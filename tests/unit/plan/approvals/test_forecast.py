@@ -542,6 +542,16 @@ def steps(gate):
     return [(step.fields, step.verdict, step.policy) for step in gate.steps]
 
 
+@pytest.mark.parametrize("filters", [rollouts(10, 20), rollouts(10, early_exit=True)])
+def test_without_a_policy_targeting_counts_as_much_as_a_percentage(filters):
+    """A policy of the organization may look at either, on any server."""
+    live = live_flag(rollouts(10))
+    found = gate(world(live), {"filters": filters})
+    assert (found.verdict, found.confidence) == (Verdict.NONE, Confidence.LIKELY)
+    assert f"no enabled policy for {UPDATE}; an organization-wide one" in found.note
+    assert gate(world(live, policy()), {"filters": filters}).waits
+
+
 def test_two_matching_actions_are_a_split_and_the_first_gated_call_is_described():
     """One raw write would be 400 policy_conflict; sent as filters, then active."""
     live = world(LIVE, policy(UPDATE, expires_after="2d"), policy(ENABLE))
