@@ -4,8 +4,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, field
 from functools import partial
 from typing import Any, Final
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import click
 
@@ -162,15 +160,18 @@ def _check_key_and_host(session: Session, target: Target) -> Iterator[Check]:
 
 def _check_proxy(session: Session, target: Target) -> Check:
     """Check a proxy of the environment that stands between, without its password."""
+    from reconciler.posthog.connections import find_proxy  # noqa: PLC0415  loads the HTTP client
+
     wanted = session.host or target.host or session.environ.get("POSTHOG_HOST") or "https://"
-    parts = urlsplit(wanted if "://" in wanted else f"https://{wanted}")
-    proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(parts.hostname or ""):
+    try:
+        proxy = find_proxy(wanted if "://" in wanted else f"https://{wanted}")
+    except ValueError as error:
+        fix = "correct the proxy variables of the environment"
+        return Check("proxy", PROBLEM, f"no request can go through it: {error}", LIVE, fix)
+    if proxy is None:
         return Check("proxy", OK, "none")
-    name = urlsplit(proxy if "://" in proxy else f"//{proxy}")
-    port = f":{name.port}" if name.port else ""
-    return Check("proxy", OK, f"requests go through {name.hostname}{port}")
+    port = f":{proxy.port}" if proxy.port else ""
+    return Check("proxy", OK, f"requests go through {proxy.hostname}{port}")
 
 
 def _far_side(session: Session, target: Target) -> Iterator[Check]:

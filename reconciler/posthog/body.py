@@ -82,7 +82,7 @@ def _check_surrogates(value: Any) -> None:
 def inflate(pieces: Iterable[bytes], encoding: str, most: int) -> Iterator[bytes]:
     """Yield the decompressed body, never much more than `most` bytes at once.
 
-    Done here because httpx inflates a whole piece at a time: 64 kB may become 64 MB.
+    64 kB may become 64 MB, so a piece is inflated in parts.
     """
     if encoding in ("identity", ""):
         yield from pieces

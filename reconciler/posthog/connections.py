@@ -7,22 +7,24 @@ about to connect while the client is closed would open a socket that nobody clos
 """
 
 import logging
+import os
 import ssl
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
+import certifi
 import httpcore
-import httpx
 
 from reconciler import errors
 from reconciler.posthog.credentials import is_loopback
 from reconciler.posthog.redaction import cut_line
 
 KEEP_ALIVE_S: Final = 4.0  # below the 5 s after which common servers hang up
+_PROXY_SCHEMES: Final = frozenset({"http", "https", "socks5", "socks5h"})
 
 
 class Deadline:
@@ -70,11 +72,6 @@ class Deadline:
         for stream in streams:
             stream.close()
 
-    def guard(self, pool: object) -> None:
-        """Make all sockets of a connection pool keep this deadline."""
-        backend = pool._network_backend  # type: ignore[attr-defined]  # noqa: SLF001  no other way in
-        pool._network_backend = _Backend(backend, self)  # type: ignore[attr-defined]  # noqa: SLF001  as above
-
 
 class Connections:
     """Lend connections to one origin, each to one call at a time.
@@ -82,12 +79,9 @@ class Connections:
     The library's pool only makes them: to lend one, it would look at every connection twice.
     """
 
-    def __init__(
-        self, pool: httpcore.ConnectionPool, origin: httpcore.Origin, deadline: Deadline
-    ) -> None:
-        deadline.guard(pool)
-        self._pool = pool
-        self._origin = origin
+    def __init__(self, base_url: str, deadline: Deadline) -> None:
+        self._pool = make_pool(base_url, deadline)
+        self._origin = httpcore.URL(base_url).origin
         self._deadline = deadline
         self._idle: list[httpcore.ConnectionInterface] = []  # the last used is the next
 
@@ -129,29 +123,64 @@ def has_extra(connection: httpcore.ConnectionInterface) -> bool:
     return bool(inner._h11_state.trailing_data[0])  # noqa: SLF001  as above
 
 
-def make_pool(base_url: str) -> httpcore.ConnectionPool:
-    """Return what makes connections, through the proxy that the environment names for the host."""
-    for name in ("httpx", "httpcore"):  # their debug logs contain headers and whole URLs
-        logging.getLogger(name).setLevel(logging.WARNING)
+def find_proxy(base_url: str) -> SplitResult | None:
+    """Return the URL of the proxy that the environment names for a host; None if there is none.
+
+    Raises ValueError for a URL that nobody can use. No proxy reaches our own loopback.
+    """
     parts = urlsplit(base_url)
-    trusting_nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # quick, and http needs none
+    host = parts.hostname or ""
+    if parts.scheme == "http" and is_loopback(host):
+        return None
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415  loads a second HTTP client
+
+    proxies = getproxies()
+    written = proxies.get(parts.scheme) or proxies.get("all")
+    if not written or proxy_bypass(host):
+        return None
+    proxy = urlsplit(written if "://" in written else f"http://{written}")
+    if proxy.scheme not in _PROXY_SCHEMES or not proxy.hostname:
+        raise ValueError("a proxy has to be http://HOST:PORT, https://HOST:PORT or socks5://…")
+    return proxy
+
+
+def make_pool(base_url: str, deadline: Deadline) -> httpcore.ConnectionPool:
+    """Return what makes connections, through the proxy that the environment names for the host."""
+    logging.getLogger("httpcore").setLevel(logging.WARNING)  # its debug log contains headers
+    options: dict[str, Any] = {
+        "keepalive_expiry": KEEP_ALIVE_S,
+        "network_backend": DeadlineBackend(httpcore.SyncBackend(), deadline),
+    }
     try:
-        client = httpx.Client(
-            verify=True if parts.scheme == "https" else trusting_nobody,
-            limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_S),
-            # proxies and authorities of the environment; no proxy reaches our own loopback
-            trust_env=parts.scheme == "https" or not is_loopback(parts.hostname or ""),
+        if base_url.startswith("https:"):
+            options["ssl_context"] = _make_ssl_context()
+        proxy = find_proxy(base_url)
+        if proxy is None:
+            return httpcore.ConnectionPool(**options)
+        kind = httpcore.SOCKSProxy if proxy.scheme.startswith("socks") else httpcore.HTTPProxy
+        name, password = unquote(proxy.username or ""), unquote(proxy.password or "")
+        return kind(
+            httpcore.URL(
+                scheme=proxy.scheme, host=proxy.hostname or "", port=proxy.port, target="/"
+            ),
+            proxy_auth=(name, password) if name or password else None,
+            **options,
         )
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: no library for SOCKS
         raise errors.TargetError(
             f"cannot prepare a connection to {base_url}",
             why=cut_line(f"{type(error).__name__}: {error}"),
             fix="check SSL_CERT_FILE, SSL_CERT_DIR and the proxy variables of the environment",
         ) from None
-    # httpx shows neither the pool for a URL nor a parameter for it, so private attributes are used
-    route: Any = client._transport_for_url(httpx.URL(base_url))  # noqa: SLF001  no other way in
-    pool: httpcore.ConnectionPool = route._pool  # noqa: SLF001  as above
-    return pool
+
+
+def _make_ssl_context() -> ssl.SSLContext:
+    """Return a context with the authorities of the environment, else those of certifi."""
+    environ = os.environ  # noqa: TID251  the variables of OpenSSL, as every program reads them
+    file, folder = environ.get("SSL_CERT_FILE"), environ.get("SSL_CERT_DIR")
+    if not file and not folder:
+        file = certifi.where()
+    return ssl.create_default_context(cafile=file or None, capath=None if file else folder)
 
 
 def read_headers(raw_headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -163,7 +192,7 @@ def read_headers(raw_headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-class _Backend(httpcore.NetworkBackend):
+class DeadlineBackend(httpcore.NetworkBackend):
     """Open sockets that keep the deadline."""
 
     def __init__(self, inner: httpcore.NetworkBackend, deadline: Deadline) -> None:

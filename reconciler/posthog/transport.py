@@ -1,7 +1,6 @@
 """Make calls to one origin with one key: bodies or our errors.
 
-httpx reads proxies and authorities from the environment; calls use its engine, httpcore, directly,
-because the layers of httpx cost more than the rest of a call.
+They use httpcore directly: the layers that httpx puts over it cost more than the rest of a call.
 
 Reads are tried again, writes are sent once. No redirect is followed, no cookie is kept, and no
 other host is contacted.
@@ -17,10 +16,9 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from random import Random
 from typing import Any, ClassVar, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import httpcore
-import httpx
 
 from reconciler import __version__, errors
 from reconciler.lazy_pattern import compile_later
@@ -32,7 +30,6 @@ from reconciler.posthog.connections import (
     Connections,
     Deadline,
     has_extra,
-    make_pool,
     read_headers,
 )
 from reconciler.posthog.credentials import Secret
@@ -60,9 +57,9 @@ _NOT_SENT: Final = (
     httpcore.UnsupportedProtocol,
 )
 _BODIES: Final = frozenset({"POST", "PUT", "PATCH"})  # have a length, even without a body
-# A target that needs no quoting, as nearly all: quoting takes fifty times as long.
-_PLAIN: Final = compile_later(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]+|%[0-9A-Fa-f]{2})*")
-_LONGEST_PLAIN: Final = 4000
+_CLIMBING: Final = frozenset({".", ".."})  # segments that make another path of it
+_QUOTED: Final = compile_later(r"(%[0-9A-Fa-f]{2})")
+_SAFE: Final = "/!$&'()*+,;=:@"  # and what is safe everywhere: letters, digits and `_.-~`
 
 
 class Transport:
@@ -130,8 +127,7 @@ class Transport:
             }
         }
         self._headers = _list_headers(urlsplit(base_url).netloc)
-        pool = make_pool(base_url)
-        self._connections = Connections(pool, self._url.origin, self._deadline)
+        self._connections = Connections(base_url, self._deadline)
 
     def get(self, path: str, params: Params | None = None) -> Any:
         """Return the parsed body of one GET; retry where that makes sense."""
@@ -246,14 +242,9 @@ class Transport:
         self, call: Call, params: Params | None, content: bytes | None
     ) -> httpcore.Request:
         """Build the request, after checking that it goes to our origin."""
-        odd = call.path.startswith("//") or "?" in call.path or "#" in call.path
-        if odd or not call.path.startswith("/"):
+        if not _is_path(call.path):
             raise build_not_sent(call, f"it is not a path on {self.origin}", code=BAD_PATH)
-        target = call.path + _format_query(params)
-        try:
-            raw_target = _quote_target(self.origin, target)
-        except httpx.InvalidURL as error:
-            raise build_not_sent(call, f"it is not a valid URL: {error}", code=BAD_PATH) from None
+        raw_target = (_quote_path(call.path) + _format_query(params)).encode()
         authorization = f"Bearer {self._key.reveal()}".encode()
         headers = [*self._headers, (b"Authorization", authorization)]
         if content is not None:
@@ -379,11 +370,18 @@ def _format_query(params: Params | None) -> str:
     return f"?{urlencode(texts)}"
 
 
-def _quote_target(origin: str, target: str) -> bytes:
-    """Return path and query with what URLs may not hold quoted; httpx.InvalidURL if that fails."""
-    if len(target) <= _LONGEST_PLAIN and "/." not in target and _PLAIN.fullmatch(target):
-        return target.encode()
-    return httpx.URL(origin + target).raw_path
+def _is_path(path: str) -> bool:
+    """Return whether a path names one place on our origin, which no server reads as another."""
+    is_plain = path.isprintable() and "?" not in path and "#" not in path
+    is_absolute = path.startswith("/") and not path.startswith("//")
+    return is_plain and is_absolute and not _CLIMBING.intersection(path.split("/"))
+
+
+def _quote_path(path: str) -> str:
+    """Return a path with everything quoted that a URL may not hold, and is not quoted already."""
+    pieces = _QUOTED.split(path)  # every second one is quoted
+    pieces[::2] = [quote(piece, safe=_SAFE) for piece in pieces[::2]]
+    return "".join(pieces)
 
 
 def _has_cause(error: BaseException, cls: type[BaseException]) -> bool:

@@ -7,6 +7,7 @@ import resource
 import ssl
 import threading
 import time as real_time
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from itertools import pairwise
@@ -304,7 +305,11 @@ def test_a_redirect_is_not_followed(target):
 
 
 @pytest.mark.parametrize(
-    "path", ["https://evil.test/", "//evil.test/", "@evil.test/", ":1/", ".evil.test/", "/a?b", ""]
+    "path",
+    [
+        *("https://evil.test/", "//evil.test/", "@evil.test/", ":1/", ".evil.test/", "/a?b", ""),
+        *("/api/../users/", "/api/./users/", "/api/..", "/a\r\nX: y", "/a\x7f"),
+    ],
 )
 def test_no_path_leads_to_another_origin(path):
     with serving(lambda *_: Reply()) as server, reading(server.url) as reader:
@@ -550,8 +555,41 @@ def test_a_proxy_of_the_environment_is_used_but_not_for_loopback(monkeypatch):
             assert reader.get(PATH) == {"proxied": True}
 
 
+def test_the_name_and_password_of_a_proxy_reach_it_and_nobody_else(monkeypatch):
+    with serving(lambda *_: Reply()) as proxy:
+        monkeypatch.setenv("ALL_PROXY", proxy.url.replace("//", "//bob:p%40ss@").rstrip("/"))
+        monkeypatch.setenv("NO_PROXY", "elsewhere.invalid, .inside.invalid")
+        with reading("http://posthog.invalid") as reader:
+            reader.get(PATH)
+        with (
+            reading("http://eu.inside.invalid") as reader,
+            pytest.raises(errors.UnreachableError),
+        ):
+            reader.get(PATH)
+
+    (seen,) = proxy.seen
+    assert f"Basic {b64encode(b'bob:p@ss').decode()}" == seen.headers["proxy-authorization"]
+
+
 @pytest.mark.parametrize(
-    ("name", "value"), [("HTTPS_PROXY", "gopher://x"), ("SSL_CERT_FILE", "/nowhere/ca.pem")]
+    ("path", "sent"),
+    [("/a b/ä/", "/a%20b/%C3%A4/"), ("/100%/%2f%20/", "/100%25/%2f%20/"), ("/@me/a:b,c/", None)],
+)
+def test_what_a_url_may_not_hold_is_quoted_once(path, sent):
+    with serving(lambda *_: Reply()) as server, reading(server.url) as reader:
+        reader.get(path)
+
+    assert [sent or path] == [request.path for request in server.seen]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HTTPS_PROXY", "gopher://x"),
+        ("HTTPS_PROXY", "socks5://x"),
+        ("HTTPS_PROXY", "http://x:port"),
+        ("SSL_CERT_FILE", "/nowhere/ca.pem"),
+    ],
 )
 def test_a_broken_environment_is_an_error_that_names_it(monkeypatch, name, value):
     monkeypatch.setenv(name, value)

@@ -6,7 +6,7 @@ from queue import Queue
 import httpcore
 import pytest
 
-from reconciler.posthog.connections import Deadline
+from reconciler.posthog.connections import Deadline, DeadlineBackend
 from tests.unit.posthog.servers import raw_serving
 
 
@@ -27,9 +27,10 @@ def test_a_socket_that_opens_while_the_client_is_closed_is_closed_and_sends_noth
     deadline = Deadline(time.monotonic)
     with (
         raw_serving(lambda connection, _: received.put(connection.recv(1))) as server,
-        httpcore.ConnectionPool(network_backend=_ClosedMeanwhile(deadline)) as pool,
+        httpcore.ConnectionPool(
+            network_backend=DeadlineBackend(_ClosedMeanwhile(deadline), deadline)
+        ) as pool,
     ):
-        deadline.guard(pool)
         with pytest.raises(RuntimeError, match="closed while it connected"):
             pool.request("GET", server.url)
         assert received.get(timeout=5) == b""
@@ -44,8 +45,8 @@ def test_the_end_closes_every_socket():
         received.put(connection.recv(1))
 
     deadline = Deadline(time.monotonic)
-    with raw_serving(script) as server, httpcore.ConnectionPool() as pool:
-        deadline.guard(pool)
+    backend = DeadlineBackend(httpcore.SyncBackend(), deadline)
+    with raw_serving(script) as server, httpcore.ConnectionPool(network_backend=backend) as pool:
         assert pool.request("GET", server.url).status == 204
         assert received.empty()
         deadline.close()
