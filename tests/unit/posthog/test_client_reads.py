@@ -226,6 +226,35 @@ def test_a_certificate_that_nobody_signed_is_refused_at_once():
     assert "SSL_CERT_FILE" in caught.value.fix
 
 
+def test_https_goes_through_a_proxy_and_trusts_the_authority_of_the_environment(
+    monkeypatch, tmp_path
+):
+    authority, heads = trustme.CA(), []
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("posthog.invalid").configure_cert(context)
+
+    def script(connection, _):
+        heads.append(read_head(connection))
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        with context.wrap_socket(connection, server_side=True) as secure:
+            heads.append(read_head(secure))
+            secure.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{"id":1}')
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    with raw_serving(script) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        with reading("https://posthog.invalid") as reader:
+            assert {"id": 1} == reader.get(PATH)
+
+    to_proxy, to_posthog = heads
+    assert to_proxy.startswith(b"CONNECT posthog.invalid:443 ")
+    assert KEY.encode() not in to_proxy
+    assert to_posthog.startswith(f"GET {PATH} ".encode())
+
+
 @pytest.mark.parametrize("where", ["head", "body"])
 def test_a_server_that_drips_is_given_up_at_the_deadline(where):
     """The sockets keep it: each single read would be quick enough."""
