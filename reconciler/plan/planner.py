@@ -21,6 +21,7 @@ from reconciler.plan import unmanaged as plan_unmanaged
 from reconciler.plan.approvals import findings, forecast
 from reconciler.plan.approvals.evaluation import GateEvaluator
 from reconciler.plan.diff import dropped_fields, references, removals, secrets, three_way
+from reconciler.plan.diff.base_index import BaseIndex
 from reconciler.plan.diff.known_changes import KnownChanges
 from reconciler.plan.evasion import incremental, rules
 from reconciler.plan.guardrails import (
@@ -172,12 +173,14 @@ def compare_resources(
     """
     if before is not None and before.live is live and before.options == options:
         return before
-    known = before.known if before is not None else KnownChanges()
     picked = references.respell_references(select_declared(desired, options), live)
     base = references.respell_references(base, live, desired) if base is not None else None
     reversal = options.reversal.respell(live, desired) if options.reversal is not None else None
     compare = reversal.compare if reversal is not None else None
-    changes, problems = three_way.compare_all(picked, base, live, known, compare)
+    changes, problems = three_way.compare_all(
+        picked, base, live, before.known if before is not None else None, compare
+    )
+    known = KnownChanges(changes, BaseIndex(picked, base))
     deletes, unclear = removals.find_removals(
         desired,
         base,

@@ -1,31 +1,36 @@
 """Keep the changes of one comparison for the next one of the same run."""
 
-from reconciler.model import Address, Change, LiveResource, Resource
+from collections.abc import Callable, Sequence
+
+from reconciler.model import Change, LiveResource, Resource
+from reconciler.plan.diff.base_index import BaseIndex
+
+Find = Callable[[Resource, Resource | None, LiveResource | None], Change | None]
 
 
 class KnownChanges:
-    """Hold changes with what was compared, so that nothing is described twice.
+    """Hold the changes of a comparison, so that nothing is compared twice.
 
     A run compares before it reads the gates and once more after that, because what was read may
-    concern other resources. Resources without a difference are compared quickly: they are not kept.
+    concern other resources. It hardly ever does.
     """
 
-    def __init__(self) -> None:
-        self._changes: dict[Address, tuple[Resource | None, Change]] = {}
+    def __init__(self, changes: Sequence[Change], base_index: BaseIndex) -> None:
+        self._changes = changes
+        self._base_index = base_index
 
-    def __bool__(self) -> bool:
-        """Return whether any change is known."""
-        return bool(self._changes)
+    def build_finder(self) -> Find:
+        """Return a function that finds the change of exactly these three, if it is known."""
+        by_address = {change.address: change for change in self._changes}
+        find_declaration = self._base_index.find_declaration
 
-    def find(
-        self, resource: Resource, base: Resource | None, live: LiveResource | None
-    ) -> Change | None:
-        """Return the change of exactly these three, if it was remembered."""
-        base_then, change = self._changes.get(resource.address, (None, None))
-        if change is None or change.desired is not resource or change.before is not live:
-            return None
-        return change if base_then is base or base_then == base else None
+        def find(
+            resource: Resource, base: Resource | None, live: LiveResource | None
+        ) -> Change | None:
+            change = by_address.get(resource.address)
+            if change is None or change.desired is not resource or change.before is not live:
+                return None
+            base_then = find_declaration(resource)
+            return change if base_then is base or base_then == base else None
 
-    def remember(self, base: Resource | None, change: Change) -> None:
-        """Keep a change of a resource that was compared with this base."""
-        self._changes[change.address] = (base, change)
+        return find

@@ -46,17 +46,15 @@ def compare_all(
 ) -> tuple[tuple[Change, ...], tuple[Finding, ...]]:
     """Return one change for each declared resource, and what could not be compared.
 
-    A resource without a difference has a change with the action `none`. `known` has changes of an
-    earlier comparison, and gets those of this one. `compare` takes the place of
-    `compare_resource`.
+    A resource without a difference has a change with the action `none`. `known` has the changes of
+    an earlier comparison. `compare` takes the place of `compare_resource`.
     """
     compare = compare_resource if compare is None else compare
-    known = KnownChanges() if known is None else known
+    find_known = known.build_finder() if known is not None else None
     lookup, base_index = LiveLookup(live), BaseIndex(desired, base)
     changes: list[Change] = []
     writes: list[Change] = []
     problems: list[Finding] = []
-    is_repeated = bool(known)
     has_other_names = False  # whether a live object was found in another way than by its address
     closed = {(gap.kind, gap.scope) for gap in live.unreadable}
     unique = lookup.unique if not live.partial else {}
@@ -74,13 +72,12 @@ def compare_all(
             live_object = candidates[0] if candidates else None
             has_other_names = True
         earlier = base_index.find_declaration(resource) if base is not None else None
-        change = known.find(resource, earlier, live_object) if is_repeated else None
+        change = find_known(resource, earlier, live_object) if find_known is not None else None
         if change is None:
             change = compare(resource, earlier, live_object)
         changes.append(change)
         if change.action is not _NONE:
             writes.append(change)
-            known.remember(earlier, change)
     return tuple(changes), (
         *problems,
         *(matching.find_shared_objects(changes) if has_other_names else ()),

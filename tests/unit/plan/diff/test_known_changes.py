@@ -6,6 +6,7 @@ import pytest
 
 from reconciler.model import Address, Declared, Live, LiveResource, Resource
 from reconciler.plan.diff import three_way
+from reconciler.plan.diff.base_index import BaseIndex
 from reconciler.plan.diff.known_changes import KnownChanges
 
 ADDRESS = Address("FeatureFlag", ("acme", "Web", "checkout"))
@@ -26,20 +27,26 @@ LIVE = _live(_flag(ADDRESS, "1"), _flag(SAME.address, "2"))
 DESIRED = Declared({ADDRESS: RESOURCE, SAME.address: SAME}, "")
 
 
-def _compare(known, desired=DESIRED, base=None, live=LIVE):
+def _compare(known=None, desired=DESIRED, base=None, live=LIVE):
     changes, problems = three_way.compare_all(desired, base, live, known)
     assert not problems
     return {change.address: change for change in changes}
 
 
-def test_nothing_is_described_twice():
-    """What was read meanwhile does not concern this flag."""
-    known = KnownChanges()
-    first = _compare(known)
-    second = _compare(known, live=replace(LIVE, listed=frozenset({("Role", ("acme",))})))
+def _know(base=None):
+    return KnownChanges(tuple(_compare(base=base).values()), BaseIndex(DESIRED, base))
 
-    assert second[ADDRESS] is first[ADDRESS]
+
+@pytest.mark.parametrize("base", [None, Declared({}, ""), Declared({SAME.address: SAME}, "")])
+def test_nothing_is_compared_twice(base):
+    """What was read meanwhile does not concern these flags."""
+    first = _compare(base=base)
+    known = KnownChanges(tuple(first.values()), BaseIndex(DESIRED, base))
+    live = replace(LIVE, listed=frozenset({("Role", ("acme",))}))
+    second = _compare(known, base=base, live=live)
+
     assert second == first
+    assert all(second[address] is first[address] for address in first)
 
 
 @pytest.mark.parametrize(
@@ -57,8 +64,8 @@ def test_nothing_is_described_twice():
 )
 def test_what_differs_is_compared_again(other):
     """The result is that of a comparison without any memory."""
-    known = KnownChanges()
-    _compare(known, base=Declared({}, ""))
+    base = Declared({}, "")
+    known = _know(base)
 
-    assert _compare(known, **other) == _compare(KnownChanges(), **other)
-    assert _compare(known, **other)[ADDRESS] != _compare(known, base=Declared({}, ""))[ADDRESS]
+    assert _compare(known, **other) == _compare(**other)
+    assert _compare(known, **other)[ADDRESS] != _compare(known, base=base)[ADDRESS]
