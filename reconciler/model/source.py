@@ -41,9 +41,19 @@ class Places:
         read_rows: reads the file again; returns a row per container, in the order they begin.
         read_values: reads the documents of the file again, with these places; None: it cannot.
 
+    `can_read_values` is whether a mapping of the file can be read again.
+
     """
 
-    __slots__ = ("_marks", "_nodes", "_read_rows", "_read_values", "_rows", "file")
+    __slots__ = (
+        "_marks",
+        "_nodes",
+        "_read_rows",
+        "_read_values",
+        "_rows",
+        "can_read_values",
+        "file",
+    )
 
     def __init__(
         self,
@@ -54,14 +64,10 @@ class Places:
         self.file = file
         self._read_rows = read_rows
         self._read_values = read_values
+        self.can_read_values = read_values is not None
         self._rows: Sequence[Row] | None = None
         self._nodes: dict[int, MappingNode] = {}
         self._marks: dict[int, dict[str, tuple[int, int, int, int]]] = {}
-
-    @property
-    def can_read_values(self) -> bool:
-        """Return whether a mapping of the file can be read again."""
-        return self._read_values is not None
 
     def read_mapping(self, number: int) -> "MappingNode":
         """Return a mapping of the file, which is read again the first time."""

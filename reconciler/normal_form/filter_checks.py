@@ -33,7 +33,6 @@ OPERATORS: Final = (
     | _OF_DATES
     | _OF_VERSIONS
 )
-_OF_ANY_VALUE: Final = (None, "exact", "is_not", "is_set", "is_not_set")
 _OF_PEOPLE: Final = ("person", "cohort", "flag")
 _SWITCHES: Final = ("early_exit", "feature_enrollment")
 _RARE: Final = frozenset({*_SWITCHES, "holdout", _INDEX})
@@ -108,20 +107,6 @@ def _is_usual(item: Mapping[str, Any]) -> bool:
         "type" in item
         and item["type"] == "person"
         and ("operator" not in item or item["operator"] in _UNCHECKED)
-        and "key" in item
-        and "negation" not in item
-        and "group_type_index" not in item
-    )
-
-
-def _is_plain(item: Mapping[str, Any]) -> bool:
-    """Return whether `_check_property` surely accepts a property in a group of people.
-
-    Most are like this, and it is known without an iterator and a path for each.
-    """
-    return (
-        item.get("type") == "person"
-        and item.get("operator") in _OF_ANY_VALUE
         and "key" in item
         and "negation" not in item
         and "group_type_index" not in item

@@ -55,8 +55,8 @@ def classify(document: Document, findings: list[Finding]) -> ParsedDocument | No
         findings.append(make_error("R005", message, document.source))
         return None
     name = node.get("kind")
-    if isinstance(name, str) and name in KINDS:
-        return ParsedDocument(KINDS[name], node, document.source)
+    if isinstance(name, str) and (kind := KINDS.get(name)) is not None:
+        return ParsedDocument(kind, node, document.source)
     findings.append(_explain_missing_kind(document, node))
     return None
 
@@ -92,9 +92,9 @@ def identify(written: ParsedDocument) -> Identity | None:
     """Return which resource a document declares; None if its metadata does not say so."""
     document, kind = written.document, written.kind
     metadata = document.get("metadata")
-    if not isinstance(metadata, dict) or "organization" not in metadata or kind.key not in metadata:
+    if not isinstance(metadata, dict):
         return None
-    organization, name = metadata["organization"], metadata[kind.key]
+    organization, name = metadata.get("organization"), metadata.get(kind.key)
     if not isinstance(organization, str) or not isinstance(name, str):
         return None
     project: Any = ""

@@ -1,7 +1,7 @@
 """Find values that PostHog refuses whatever is live, each at its place in the files."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -36,18 +36,19 @@ def check_spec(kind: str, spec: Spec) -> Iterable[RejectedValue]:
     return (*refusals, rejected)
 
 
-def check_resource(resource: Resource, written: Spec, *, texts: bool, large: bool) -> list[Finding]:
+def check_resource(
+    resource: Resource, written: Spec, *, texts: bool, large: bool
+) -> Sequence[Finding]:
     """Find what PostHog would refuse of one resource, whose spec is `written` in the files.
 
     `texts`: look at every text as well; `large`: and at how long filters are as JSON.
     """
-    findings: list[Finding] = []
-    if resource.lifecycle.absent:
-        return findings
     kind = resource.address.kind
-    if rejected := check_spec(kind, written):
-        code, first = _CODES.get(kind, _OTHERS), islice(rejected, MAX_FINDINGS)
-        findings += [_make_finding(resource, value, code) for value in first]
+    rejected = check_spec(kind, written)
+    if not (rejected or texts or large) or resource.lifecycle.absent:
+        return ()
+    code, first = _CODES.get(kind, _OTHERS), islice(rejected, MAX_FINDINGS)
+    findings = [_make_finding(resource, value, code) for value in first]
     if large and kind == "FeatureFlag":
         too_large = _check_size(resource.spec)
         findings += [_make_finding(resource, value, _CODES[kind]) for value in too_large]

@@ -53,15 +53,14 @@ def find_near_misses(
     names = _DeclaredNames(written)
     matches: dict[tuple[str, str, str], str | None] = {}
     compared = 0
-    sound: set[tuple[str, str, str | None]] = set()  # scopes in which no likely typo was found
+    sound: set[tuple[str, tuple[str, ...]]] = set()  # scopes in which no likely typo was found
     for resource, document, kind in built:
-        metadata = document["metadata"]
-        organization = metadata["organization"]
-        project = metadata.get("project")
-        scope = (kind.name, organization, project)
+        kind_name, parts = resource.address
+        scope = (kind_name, parts[:-1])
         if scope in sound and not resource.may_refer:
             continue
         sound.add(scope)
+        metadata, organization = document["metadata"], parts[0]
         for named, name, path in _list_references(resource, metadata, kind):
             reference = (named, "" if named == "Organization" else organization, name)
             if reference not in matches:
