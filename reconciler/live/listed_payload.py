@@ -50,15 +50,19 @@ class ListedPayload(Mapping[str, Any]):
 
     def unpack(self) -> Payload:
         """Return all fields. The next reader may get the same object."""
+        global _latest  # noqa: PLW0603  what reads one field of an item mostly reads several
+        item, fields = _latest
+        if item is self:
+            return fields
         values = self._values
         if isinstance(values, bytes):
-            return _unpack(self._names, values)
-        return dict(zip(self._names, values, strict=True))
+            values = marshal.loads(values)  # noqa: S302  packed above
+        fields = dict(zip(self._names, values, strict=True))
+        _latest = (self, fields)
+        return fields
 
 
-@lru_cache(maxsize=16)  # what reads one field of an item mostly reads several
-def _unpack(names: tuple[str, ...], packed: bytes) -> Payload:
-    return dict(zip(names, marshal.loads(packed), strict=True))  # noqa: S302  packed above
+_latest: tuple[ListedPayload | None, Payload] = (None, {})  # replaced as a whole: there are threads
 
 
 _Fields = tuple[tuple[str, ...], tuple[Any, ...]]  # names and values

@@ -103,17 +103,17 @@ def _list_people(members: Iterable[str]) -> str:
 def describe_gate(change: Change) -> Phrase | None:
     """Return what the gate does to this change; None where nothing has to be said."""
     gate = change.gate
+    if gate.verdict is Verdict.NONE and gate.confidence is not Confidence.UNKNOWN:
+        return None
     policy, whom = _name_policy(change, gate.policy), describe_quorum(gate)
     steps = _describe_steps(change)
     notes = tuple(text for text in (_describe_condition(gate), *steps, gate.note) if text)
     request = gate.change_request or "unknown"
     match gate.verdict:
         case Verdict.NONE:
-            sure = gate.confidence is not Confidence.UNKNOWN
-            doubt = _make_phrase(
+            phrase = _make_phrase(
                 "?", "may wait for approval", "this is not known", Tone.WAIT, notes
             )
-            phrase = None if sure else doubt
         case Verdict.APPROVAL:
             phrase = _describe_need(gate, policy, notes)
         case Verdict.BYPASS:
