@@ -5,7 +5,6 @@ What PostHog or its editor adds is left out, and so are the keys that it drops o
 
 import marshal
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any, Final
 
 from reconciler.model import MAPPINGS
@@ -20,6 +19,11 @@ _RARE: Final = frozenset({*DROPPED, INDEX, "multivariate", "holdout", "payloads"
 _NEVER_IN_GROUP: Final = DISPLAY_ONLY | {INDEX}
 _RARE_OF_GROUP: Final = _NEVER_IN_GROUP | {"variant", "description"}
 _RARE_OF_PROPERTY: Final = DISPLAY_ONLY | {"negation", "group_type_index"}
+# Equal groups are one object, since specs are never changed: a group of a flag without changes is
+# in a file and in PostHog.
+_groups: Final[dict[bytes, dict[str, Any]]] = {}
+_MOST_GROUPS: Final = 100_000
+_BY_VALUE: Final = 2  # the version of `marshal` in which equal values are equal bytes
 OPERATORS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("is", "eq", "equals", "=", "=="), "exact"),
     **dict.fromkeys(("neq", "!="), "is_not"),
@@ -153,20 +157,17 @@ def _normalize_group(group: Mapping[str, Any], index: Any = None) -> dict[str, A
                 del normal[name]
     if index is not None:
         normal[INDEX] = index
-    if isinstance(share := normal.get("rollout_percentage"), float):
+    if type(share := normal.get("rollout_percentage")) is not int and isinstance(share, float):
         normal["rollout_percentage"] = normal_form_values.normalize_number(share)
-    normal["properties"] = [*map(_normalize_property, normal.get("properties") or ())]
+    properties = normal.get("properties")
+    normal["properties"] = [*map(_normalize_property, properties)] if properties else []
     try:
-        return _share_group(marshal.dumps(normal))
+        packed = marshal.dumps(normal, _BY_VALUE)
     except ValueError:  # a value is not plain
         return normal
-
-
-@lru_cache(maxsize=100_000)  # a group of a flag without changes is in a file and in PostHog
-def _share_group(packed: bytes) -> dict[str, Any]:
-    """Return the group that is packed, as the same object each time: specs are never changed."""
-    group: dict[str, Any] = marshal.loads(packed)  # noqa: S302  packed above
-    return group
+    if len(_groups) >= _MOST_GROUPS:
+        _groups.clear()
+    return _groups.setdefault(packed, normal)
 
 
 def _normalize_property(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,7 +177,7 @@ def _normalize_property(item: Mapping[str, Any]) -> dict[str, Any]:
         operator = OPERATORS.get(written, written)
         if operator is None or operator == "exact":
             del normal["operator"]
-        else:
+        elif operator is not written:
             normal["operator"] = operator
     value = normal.get("value")
     if isinstance(value, list):
