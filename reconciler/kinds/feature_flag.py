@@ -63,14 +63,28 @@ _has_ids = build_search(ON_COHORT, IN_HOLDOUT)
 
 def to_spec(payload: Payload) -> Spec:
     """Return the spec of a payload."""
-    spec = {name: payload[name] for name in FIELDS if name in payload}
-    if "evaluation_contexts" not in spec and "evaluation_tags" in payload:  # older servers
-        spec["evaluation_contexts"] = payload["evaluation_tags"]
+    spec = _pick_fields(payload)
     if "filters" in spec:
         spec["filters"] = filters.drop_nulls(spec["filters"])
     if not _has_ids(spec):
         return spec
     return map_values(map_values(spec, ON_COHORT, _spell_id), IN_HOLDOUT, _spell_id)
+
+
+def read_plain(payload: Payload) -> Spec | None:
+    """Return the normal form of a listed flag in one pass; None if it may name another object."""
+    spec = _pick_fields(payload)
+    return None if KIND.refers(spec) else _normalize_fields(spec, live=True)
+
+
+def _pick_fields(payload: Payload) -> dict[str, Any]:
+    try:
+        return {name: payload[name] for name in FIELDS}
+    except KeyError:
+        spec = {name: payload[name] for name in FIELDS if name in payload}
+    if "evaluation_contexts" not in spec and "evaluation_tags" in payload:  # older servers
+        spec["evaluation_contexts"] = payload["evaluation_tags"]
+    return spec
 
 
 def to_payload(spec: Spec) -> Payload:
@@ -90,20 +104,24 @@ def _parse_id(id_: Any) -> Any:
 
 def normalize(spec: Spec) -> Spec:
     """Return the spec in normal form, without what the server adds (contract 9.1, 9.2)."""
-    normal = {**spec}
-    if isinstance(name := normal.get("name"), str):
-        normal["name"] = name.strip()
+    return _normalize_fields({**spec}, live=False)
+
+
+def _normalize_fields(spec: dict[str, Any], *, live: bool) -> Spec:
+    """Normalize the values of a spec that nobody else has; `live`: it was not written in a file."""
+    if isinstance(name := spec.get("name"), str):
+        spec["name"] = name.strip()
     for field in LABELS:
-        if field in normal:
-            normal[field] = values.normalize_labels(*(normal[field] or ()))
-    if "analytics_dashboards" in normal:
-        ids = normal["analytics_dashboards"]
-        normal["analytics_dashboards"] = (
+        if field in spec:
+            spec[field] = values.normalize_labels(*(spec[field] or ()))
+    if "analytics_dashboards" in spec:
+        ids = spec["analytics_dashboards"]
+        spec["analytics_dashboards"] = (
             normalize_set(map(values.normalize_number, ids)) if ids else []
         )
-    if normal.get("filters") is not None:
-        normal["filters"] = filters.normalize_filters(normal["filters"])
-    return normal
+    if (written := spec.get("filters")) is not None:
+        spec["filters"] = filters.normalize_filters(written, live=live)
+    return spec
 
 
 def find_hidden(payload: Payload) -> tuple[str, ...]:
@@ -272,6 +290,7 @@ KIND = Kind(
     to_spec=to_spec,
     to_payload=to_payload,
     canonical=normalize,
+    plain=read_plain,
     identify=build_field_reader("key"),
     key_payload="key",
     renamable=True,

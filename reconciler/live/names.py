@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from reconciler.kinds import KINDS, READ
@@ -143,7 +144,7 @@ def build_taker(kind: Kind) -> Callable[[Payload], Payload]:
     if kind.name in _PEOPLE:
         return keep_whole  # the people in each item are read in any case
 
-    pick = build_picker(kind.listed)
+    pick, read_plain = build_picker(kind.listed), kind.plain or partial(_read_plain, kind)
 
     def take(payload: Payload) -> Payload:
         try:
@@ -152,14 +153,18 @@ def build_taker(kind: Kind) -> Callable[[Payload], Payload]:
             return payload  # reported when the collection is checked
         taken = ListedPayload(*pick(payload), name, id_)
         try:
-            unnamed = kind.to_spec(payload)
-            if not kind.list_references(unnamed):
-                taken.spec = kind.canonical(unnamed)
+            taken.spec = read_plain(payload)
         except MALFORMED:
             return taken  # reported when its resource is built
         return taken
 
     return take
+
+
+def _read_plain(kind: Kind, payload: Payload) -> Spec | None:
+    """Return the normal form of an object that names no other; None if it may name one."""
+    spec = kind.to_spec(payload)
+    return None if kind.list_references(spec) else kind.canonical(spec)
 
 
 def build_resources(

@@ -205,6 +205,9 @@ class Kind:
     to_spec: Callable[[Payload], Spec]  # live payload -> spec, ids where references are
     to_payload: Callable[[Spec], Payload]  # and back
     canonical: Callable[[Spec], Spec] = keep_spec  # normal form; both sides go through it
+    plain: Callable[[Payload], Spec | None] | None = (
+        None  # payload -> normal form in one pass, or None if it may name another object
+    )
     identify: Callable[[Payload], str] = field(default=build_field_reader("name"))
     identity: Callable[[Payload], str] = field(default=build_field_reader("id"))
     key_payload: str | None = None  # the payload field of the natural key; None: not writable

@@ -16,6 +16,7 @@ DROPPED: Final = ("holdout_groups", "super_groups")  # by the next save of any f
 INDEX: Final = "aggregation_group_type_index"
 # Keys that need more than a copy; most mappings have none of them.
 _RARE: Final = frozenset({*DROPPED, INDEX, "multivariate", "holdout", "payloads"})
+_NOT_NULL: Final = frozenset({*DROPPED, "payloads"})  # those in which null is not normal
 _NEVER_IN_GROUP: Final = DISPLAY_ONLY | {INDEX}
 _RARE_OF_GROUP: Final = _NEVER_IN_GROUP | {"variant", "description"}
 _RARE_OF_PROPERTY: Final = DISPLAY_ONLY | {"negation", "group_type_index"}
@@ -61,20 +62,27 @@ def _drop_null(group: Any) -> Any:
     return rest
 
 
-def normalize_filters(filters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return filters in normal form; applying it twice changes nothing."""
+def normalize_filters(filters: Mapping[str, Any], *, live: bool = False) -> dict[str, Any]:
+    """Return filters in normal form; applying it twice changes nothing.
+
+    Those of `live` flags lose null aggregations on the way, as if `drop_nulls` had been called.
+    """
     normal = {**filters}
+    if live and normal.get(INDEX, 0) is None:
+        del normal[INDEX]
     if isinstance(groups := normal.get("groups"), list):
-        _set_groups(normal, groups)
-    for name in filters:
-        if name in _RARE:
-            _normalize_rare(normal, name)
+        if INDEX in normal or _have_index(groups, live=live):
+            _set_groups(normal, groups)
+        else:  # the groups of most flags bucket people, and nobody writes it
+            normal["groups"] = [*map(_normalize_group, groups)]
+    for name, value in filters.items():
+        if name in _RARE and (value is not None or name in _NOT_NULL):
+            _normalize_rare(normal, name, value)
     return normal
 
 
-def _normalize_rare(normal: dict[str, Any], name: str) -> None:
+def _normalize_rare(normal: dict[str, Any], name: str, value: Any) -> None:
     """Normalize the value of one of the names that files of most flags do not have."""
-    value = normal[name]
     if name == "payloads":
         if value is None or value == {}:
             normal[name] = {}
@@ -84,8 +92,7 @@ def _normalize_rare(normal: dict[str, Any], name: str) -> None:
                 for key, payload in value.items()
             }
     elif name == "multivariate":
-        if value is not None:
-            normal[name] = _normalize_multivariate(value)
+        normal[name] = _normalize_multivariate(value)
     elif name == "holdout":
         if isinstance(value, MAPPINGS):
             normal[name] = {
@@ -125,18 +132,19 @@ def list_dropped(filters: Any) -> Iterator[str]:
         yield from (name for name in sorted(DROPPED) if filters.get(name))
 
 
+def _have_index(groups: list[Any], *, live: bool) -> bool:
+    """Return whether a group has an aggregation; in a file, a null is one."""
+    for group in groups:  # noqa: SIM110  a loop is faster than a generator
+        if INDEX in group and not (live and group[INDEX] is None):
+            return True
+    return False
+
+
 def _set_groups(normal: dict[str, Any], groups: list[Any]) -> None:
     """Set the groups and their aggregation: for the whole flag if all groups agree.
 
     The server writes the flag's own aggregation into each group, and derives it from them.
     """
-    if INDEX not in normal:
-        for group in groups:
-            if INDEX in group:
-                break
-        else:  # the groups of most flags bucket people, and nobody writes it
-            normal["groups"] = [*map(_normalize_group, groups)]
-            return
     whole = normal_form_values.normalize_number(normal.get(INDEX))
     indexes = [normal_form_values.normalize_number(group.get(INDEX, whole)) for group in groups]
     agree = all(index == indexes[0] for index in indexes[1:])
@@ -181,7 +189,8 @@ def _normalize_property(item: Mapping[str, Any]) -> dict[str, Any]:
             normal["operator"] = operator
     value = normal.get("value")
     if isinstance(value, list):
-        normal["value"] = [*value]
+        if type(value) is not list:  # a file's list knows where it is written
+            normal["value"] = [*value]
     elif isinstance(value, float) and normal.get("type") == "cohort":
         normal["value"] = normal_form_values.normalize_number(value)
     if not _RARE_OF_PROPERTY.isdisjoint(item):

@@ -48,6 +48,37 @@ def test_concealed_text_stays_concealed():
     assert packed["payload"]["true"].value == "secret"
 
 
+def test_equal_groups_of_a_file_and_a_listing_are_one_object():
+    """However often each of their values is in use elsewhere."""
+    flag = json.loads(json.dumps(acme.live_flag("a", 10, id=101)))
+    written = {"filters": {"groups": [{"properties": [], "rollout_percentage": 10}]}}
+    kind = KINDS["FeatureFlag"]
+
+    (group,) = names.build_taker(kind)(flag).spec["filters"]["groups"]
+    (other,) = kind.canonical(written)["filters"]["groups"]
+
+    assert group is other
+
+
+_NUMBERS = st.sampled_from([None, 0, 1, 1.0])
+_GROUPS = st.fixed_dictionaries(
+    {"properties": st.just([])},
+    optional={"aggregation_group_type_index": _NUMBERS, "rollout_percentage": _NUMBERS},
+)
+_FILTERS = st.fixed_dictionaries(
+    {"groups": st.lists(_GROUPS, max_size=3) | st.none()},
+    optional={"aggregation_group_type_index": _NUMBERS, "multivariate": st.none()},
+)
+
+
+@given(_FILTERS)
+def test_a_listed_flag_has_the_normal_form_of_its_spec(filters):
+    """Whether it is read in one pass or in two."""
+    flag, kind = {**acme.live_flag("a", 10, id=101), "filters": filters}, KINDS["FeatureFlag"]
+
+    assert json.dumps(kind.plain(flag)) == json.dumps(kind.canonical(kind.to_spec(flag)))
+
+
 def test_equal_groups_of_two_flags_are_one_object():
     """So that a flag without changes takes its place in memory once."""
     first, second = (acme.live_flag(key, 10, id=101) for key in ("a", "b"))
