@@ -54,7 +54,7 @@ def _decorate(
             for name, value in added.items():
                 setattr(cls, name, value)
         if "__init__" not in written:
-            setattr(cls, "__init__", _build_init(cls, matched, frozen=frozen))  # noqa: B010  mypy
+            setattr(cls, "__init__", _build_init(cls, matched, frozen=frozen))  # noqa: B010  mypy refuses to assign `__init__`
         return cls
 
     return decorate if cls is None else decorate(cls)

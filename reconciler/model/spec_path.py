@@ -165,25 +165,14 @@ def _merge_steps(paths: Sequence[tuple[_Step, ...]]) -> _Search:
 def _build_search(name: str, many: bool, field: str, paths: Sequence[tuple[_Step, ...]]) -> _Search:
     """Return the search for paths whose first steps have the same name."""
     if field:
-        return _search_items(name, field, tuple({steps[0].value for steps in paths}))
+        wanted = tuple({steps[0].value for steps in paths})
+        return _search_each(name, lambda item: item.get(field) in wanted)
     if any(len(steps) == 1 for steps in paths):
         if many:
             return lambda node: isinstance(items := node.get(name), list) and bool(items)
         return lambda node: node.get(name) is not None
     search = _merge_steps([steps[1:] for steps in paths])
     return _search_each(name, search) if many else _search_below(name, search)
-
-
-def _search_items(name: str, field: str, wanted: tuple[str, ...]) -> _Search:
-    def search_items(node: Mapping[str, Any]) -> bool:
-        items = node.get(name)
-        if isinstance(items, list):
-            for item in items:
-                if isinstance(item, MAPPINGS) and item.get(field) in wanted:
-                    return True
-        return False
-
-    return search_items
 
 
 def _search_each(name: str, search: _Search) -> _Search:

@@ -4,7 +4,7 @@ Writes nothing: what it returns are texts, each tried with our own loader and pl
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from reconciler.model import (
     Resource,
     format_path,
     parse_path,
+    select_written,
 )
 from reconciler.operations.drift import DriftInputs, DriftResult
 from reconciler.plan.diff import matching, references, three_way
@@ -57,7 +58,7 @@ def adopt(drift: DriftResult, given: DriftInputs) -> Adopted:
             adopted.skipped.append(SkippedEdit(address, reason, "apply it, or edit it by hand"))
     free = (change for change in drift.report.writes if change.hold is None)
     left = (filters.leave_out_fields(change, both[change.address]) for change in free)
-    drifted = [change for change in left if change.action is not Action.NONE]
+    drifted = select_written(left)
     edits = list(_edit_documents(drift, given, drifted, adopted.skipped))
     while True:
         adoption = Adoption(lambda name: _content(given.tree, name))
@@ -91,7 +92,7 @@ def _content(tree: CommitTree, name: str) -> bytes | None:
 
 
 def _edit_documents(
-    drift: DriftResult, given: DriftInputs, drifted: list[Change], skipped: list[SkippedEdit]
+    drift: DriftResult, given: DriftInputs, drifted: Sequence[Change], skipped: list[SkippedEdit]
 ) -> Iterator[DocumentEdit]:
     """Yield one edit per document; what no document can say is skipped."""
     shared: dict[Any, list[DocumentEdit]] = defaultdict(list)

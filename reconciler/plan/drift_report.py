@@ -19,6 +19,7 @@ from reconciler.model import (
     Plan,
     Severity,
     matches_any,
+    select_written,
 )
 from reconciler.plan import notices, schedules
 from reconciler.plan.approvals import forecast
@@ -122,7 +123,7 @@ def build_revert(plan: Plan, report: Plan, live: Live, limits: checks.GuardrailL
         findings=(*kept_findings, *checks.find_refusals(changes, live, limits)),
         requests=replace(
             report.requests,
-            expected_writes=sum(1 for change in changes if change.action is not Action.NONE),
+            expected_writes=len(select_written(changes)),
         ),
     )
 

@@ -11,7 +11,6 @@ from typing import Final
 
 from reconciler.kinds import KINDS, READ
 from reconciler.model import (
-    Action,
     Address,
     Change,
     ChangeRequest,
@@ -25,6 +24,7 @@ from reconciler.model import (
     Unreadable,
     Verdict,
     iterate_values,
+    select_written,
 )
 from reconciler.plan.approvals import messages, staleness, write_gates
 
@@ -60,7 +60,7 @@ def add_warnings(changes: tuple[Change, ...], live: Live) -> tuple[Change, ...]:
     if not live.rewritten:
         return changes
     requests = _index_requests(live)
-    index = _index_changes(change for change in changes if change.action is not Action.NONE)
+    index = _index_changes(select_written(changes))
     declared = _index_changes(changes)
     return tuple(
         replace(

@@ -80,7 +80,7 @@ class Connections:
     """
 
     def __init__(self, base_url: str, deadline: Deadline) -> None:
-        self._pool = make_pool(base_url, deadline)
+        self._pool = _make_pool(base_url, deadline)
         self._origin = httpcore.URL(base_url).origin
         self._deadline = deadline
         self._idle: list[httpcore.ConnectionInterface] = []  # the last used is the next
@@ -91,7 +91,7 @@ class Connections:
         connection = self._take()
         try:
             yield connection
-        except BaseException:
+        except BaseException:  # also KeyboardInterrupt: half a response may be on its way
             connection.close()
             raise
         if connection.is_idle():
@@ -144,7 +144,7 @@ def find_proxy(base_url: str) -> SplitResult | None:
     return proxy
 
 
-def make_pool(base_url: str, deadline: Deadline) -> httpcore.ConnectionPool:
+def _make_pool(base_url: str, deadline: Deadline) -> httpcore.ConnectionPool:
     """Return what makes connections, through the proxy that the environment names for the host."""
     logging.getLogger("httpcore").setLevel(logging.WARNING)  # its debug log contains headers
     options: dict[str, Any] = {
@@ -181,15 +181,6 @@ def _make_ssl_context() -> ssl.SSLContext:
     if not file and not folder:
         file = certifi.where()
     return ssl.create_default_context(cafile=file or None, capath=None if file else folder)
-
-
-def read_headers(raw_headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return headers by name in lower case; the values of one that comes twice joined."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in raw_headers:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
 
 
 class DeadlineBackend(httpcore.NetworkBackend):

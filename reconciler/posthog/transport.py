@@ -11,7 +11,7 @@ import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from functools import partial
 from random import Random
@@ -26,12 +26,7 @@ from reconciler.model import OWN_CLIENT
 from reconciler.normal_form import encrypted_payloads
 from reconciler.posthog import body as posthog_body
 from reconciler.posthog import responses
-from reconciler.posthog.connections import (
-    Connections,
-    Deadline,
-    has_extra,
-    read_headers,
-)
+from reconciler.posthog.connections import Connections, Deadline, has_extra
 from reconciler.posthog.credentials import Secret
 from reconciler.posthog.pagination import Params
 from reconciler.posthog.rate_limit import RateLimiter
@@ -295,7 +290,7 @@ class Transport:
 
     def _receive(self, call: Call, raw_response: httpcore.Response) -> Response:
         """Read the whole body within the deadline and the size limit."""
-        headers = read_headers(raw_response.headers)
+        headers = _read_headers(raw_response.headers)
         head = Response(raw_response.status, headers, b"")
         encoding = headers.get("content-encoding", "identity").strip().lower()
         pieces, length = [], 0
@@ -382,6 +377,15 @@ def _quote_path(path: str) -> str:
     pieces = _QUOTED.split(path)  # every second one is quoted
     pieces[::2] = [quote(piece, safe=_SAFE) for piece in pieces[::2]]
     return "".join(pieces)
+
+
+def _read_headers(raw_headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers by name in lower case; the values of one that comes twice joined."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in raw_headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def _has_cause(error: BaseException, cls: type[BaseException]) -> bool:

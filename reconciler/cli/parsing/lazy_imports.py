@@ -26,7 +26,7 @@ class _Deferred(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         with _LOCK:
-            if self.__name__ in _running:  # it needs a name of its own that it has not set yet
+            if self.__name__ in _running:  # it asks for a name before it has set it
                 raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
             if type(self) is _Deferred:  # else another thread was quicker
                 self._run()

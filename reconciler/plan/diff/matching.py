@@ -234,7 +234,8 @@ class LiveLookup:
         self._live = live
         self._folded = FoldedAddresses(live.resources)
         self._pinned: dict[tuple[str, tuple[str, ...], str], LiveResource] = {}
-        self.unique: Mapping[Address, LiveResource] = live.resources  # alone under their addresses
+        # The objects that do not share their address with another one.
+        self.unique: Mapping[Address, LiveResource] = live.resources
         if live.duplicates:
             addresses = live.resources.keys() - live.duplicates.keys()
             self.unique = {address: live.resources[address] for address in addresses}

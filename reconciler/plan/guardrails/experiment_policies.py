@@ -22,24 +22,24 @@ _FALLBACKS: Final = ("feature_flag.update", "experiment.update")  # of holdouts 
 
 
 def find_policy_notices(
-    changes: tuple[Change, ...], live: Live, unmanaged: Sequence[Address]
+    writes: tuple[Change, ...], live: Live, unmanaged: Sequence[Address]
 ) -> Iterator[Finding]:
     """Yield what a person has to know about policies that belong together.
 
     Args:
-        changes: all changes of the plan.
+        writes: the changes of the plan that are written.
         live: the live side.
         unmanaged: what is live, and in no file.
 
     """
     yield from _report_undeclared([a for a in unmanaged if is_experiment_policy(a)])
-    moving = {change.address: change for change in changes if change.action is not Action.NONE}
-    for change in moving.values():
+    moving = {change.address: change for change in writes}
+    for change in writes:
         if change.address.kind != policies.KIND:
             continue
         yield from _check_availability(change, live)
         yield from _check_twin(change, live, moving)
-        yield from _check_holdouts(change, changes, live)
+        yield from _check_holdouts(change, writes, live)
 
 
 def _report_undeclared(addresses: Sequence[Address]) -> Iterator[Finding]:
@@ -109,14 +109,14 @@ def _check_twin(change: Change, live: Live, moving: dict[Address, Change]) -> It
         )
 
 
-def _check_holdouts(change: Change, changes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
+def _check_holdouts(change: Change, writes: tuple[Change, ...], live: Live) -> Iterator[Finding]:
     """Say that a policy with a condition holds changes of holdouts back without it."""
     conditions = change.desired.spec.get("conditions") if change.desired is not None else None
     if change.address.name not in _FALLBACKS or change.action is Action.DELETE or not conditions:
         return
     before = change.before.spec.get("conditions") if change.before is not None else None
     scope = change.address.parts[:-1]
-    planned = policies.list_planned_policies(changes, live).get(scope, {})
+    planned = policies.list_planned_policies(writes, live).get(scope, {})
     enabled = {name for name, policy in planned.items() if policy.enabled}
     if before or enabled.issuperset(HOLDOUT_ACTIONS):
         return

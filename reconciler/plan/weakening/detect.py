@@ -15,7 +15,6 @@ from typing import Final
 
 from reconciler.model import (
     GATING_ACTIONS,
-    Action,
     Address,
     Change,
     Finding,
@@ -76,7 +75,7 @@ def list_search_words(changes: tuple[Change, ...], live: Live) -> frozenset[str]
 
     These are documents of policies, of the roles that they name, and of people with a new level.
     """
-    changed_kinds = {change.address.kind for change in changes if change.action is not Action.NONE}
+    changed_kinds = {change.address.kind for change in select_written(changes)}
     if changed_kinds.isdisjoint({approvals_policies.KIND, _ACCESS, *PEOPLE}):
         return frozenset()
     if all(finding.severity is not Severity.ERROR for finding in find_weakenings(changes, live)):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from reconciler.lazy_dataclass import dataclass
-from reconciler.model import Action, Address, Change, Live, Spec
+from reconciler.model import Action, Address, Change, Live, Spec, select_written
 from reconciler.plan.weakening.compare import Membership
 from reconciler.plan.weakening.membership import (
     NEW_MEMBER,
@@ -149,10 +149,8 @@ def _find_cause(changes: tuple[Change, ...], address: Address, person: str) -> C
     """Return the change of people that gives a person a role, if one does."""
     candidates = [
         change
-        for change in changes
-        if change.action is not Action.NONE
-        and change.address.kind in PEOPLE
-        and change.address.organization == address.organization
+        for change in select_written(changes)
+        if change.address.kind in PEOPLE and change.address.organization == address.organization
     ]
     return next(_rank_causes(candidates, person), None)
 

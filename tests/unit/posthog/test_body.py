@@ -47,7 +47,7 @@ def test_doubtful_json_is_refused_with_a_reason(raw):
 
 @pytest.mark.parametrize(("start", "inner", "end"), [("[", "", "]"), ('{"a":', "1", "}")])
 def test_nesting_is_refused_beyond_the_same_depth_whatever_nests(start, inner, end):
-    depth = MAX_DEPTH - 1  # in a list of its own
+    depth = MAX_DEPTH - 1  # the list around it is one level
     parse(f"[1, {start * depth}{inner}{end * depth}, 2]".encode())
     depth += 1
     with pytest.raises(ValueError, match="nested too deeply"):
